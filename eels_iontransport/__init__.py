@@ -1,0 +1,1 @@
+"""Lithium vibrations and lithium content at interfaces, from monochromated STEM-EELS."""

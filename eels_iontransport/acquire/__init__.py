@@ -1,0 +1,1 @@
+"""Acquisition: plans as data, the microscope as a small protocol, and the runner between them."""

@@ -1,0 +1,80 @@
+"""What the runner needs of a microscope, and where rows go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ..data.geometry import Field, Point
+from ..data.record import Record
+from ..data.spectrum import EnergyAxis
+
+
+class MicroscopeFault(RuntimeError):
+    """The microscope did not do what was asked; the message is one sentence for the operator."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames as the camera gave them: counts (frames, channels), already summed over the detector's height."""
+
+    counts: np.ndarray
+    energy: EnergyAxis
+    saturation_level: float | None = None  # counts at which a channel of one frame is full
+    electrons_per_count: float | None = None
+
+
+class Microscope(Protocol):
+    """A STEM with an EELS camera. Every method may be called from the runner's thread."""
+
+    def missing(self) -> list[str]:
+        """One sentence for each thing that stands in the way of acquiring; empty when ready."""
+        ...
+
+    def field(self) -> Field | None:
+        """The field of the last survey image; None without a survey."""
+        ...
+
+    def get_control(self, name: str) -> float:
+        """Raises MicroscopeFault."""
+        ...
+
+    def set_control(self, name: str, value: float) -> None:
+        """Raises MicroscopeFault."""
+        ...
+
+    def get_probe(self) -> Point | None:
+        """Where the probe is parked; None when it is not parked."""
+        ...
+
+    def set_probe(self, point: Point | None) -> None:
+        """Park the probe, or release it with None. Raises MicroscopeFault."""
+        ...
+
+    def acquire_frames(self, exposure_s: float, frames: int) -> Frames:
+        """Take frames at the parked probe; returns early with fewer when cancelled. Raises MicroscopeFault."""
+        ...
+
+    def cancel(self) -> None:
+        """Make a running `acquire_frames` return as soon as the camera can; from any thread."""
+        ...
+
+
+class RowSink(Protocol):
+    """Where one step's rows go. All calls come from the runner's thread."""
+
+    def write(self, index: int, counts: np.ndarray) -> None:
+        """Row `index` is complete: counts (channels,)."""
+        ...
+
+    def finish(self, record: Record) -> None:
+        """The step has ended, however it ended; called exactly once."""
+        ...
+
+
+class Recorder(Protocol):
+    """Makes a sink for each step: an item in Swift, an array in a test."""
+
+    def begin(self, record: Record, energy: EnergyAxis, step_nm: float | None, title: str) -> RowSink: ...

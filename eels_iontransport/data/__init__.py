@@ -1,0 +1,1 @@
+"""What the rest of the package speaks in: spectra, regions, flags, units."""

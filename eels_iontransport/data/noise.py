@@ -1,0 +1,41 @@
+"""How counts scatter: camera counts are not electrons, and neighbouring channels need not be independent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class NoiseModel:
+    """Variance of a channel = `variance_per_count` x counts + `floor`, with correlated neighbours.
+
+    source: "given" (gain known), "frames" (from kept frames), "estimated" (from smooth parts of the spectra).
+    electrons_per_count: None where the gain is unknown.
+    correlation: 1 + 2 sum(rho_k), by which correlated channels widen the uncertainty of anything smooth.
+    """
+
+    source: str
+    variance_per_count: float
+    electrons_per_count: float | None = None
+    correlation: float = 1.0
+    floor: float = 0.0
+
+    def variance(self, counts: np.ndarray) -> np.ndarray:
+        """Variance of each channel, same shape as `counts`; never below that of one electron."""
+        one_electron = max(self.variance_per_count, 1e-300)
+        return self.variance_per_count * np.maximum(counts, one_electron) + self.floor
+
+    def to_dict(self) -> dict:
+        return {
+            "source": self.source,
+            "electrons_per_count": self.electrons_per_count,
+            "variance_per_count": self.variance_per_count,
+            "correlation": self.correlation,
+        }
+
+
+def given(electrons_per_count: float) -> NoiseModel:
+    """Poisson noise of electrons seen through a known gain."""
+    return NoiseModel("given", 1.0 / electrons_per_count, electrons_per_count)

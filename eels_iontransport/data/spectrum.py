@@ -1,0 +1,106 @@
+"""Spectra as they were recorded: raw counts, energy axis, and which rows are real."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Mapping
+
+import numpy as np
+
+from .errors import UnusableInput
+from .noise import NoiseModel
+from .units import mev
+
+MINIMUM_CHANNELS = 16
+
+
+@dataclass(frozen=True)
+class EnergyAxis:
+    """Energy loss of channel i: offset_ev + i step_ev."""
+
+    offset_ev: float
+    step_ev: float
+    size: int
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.offset_ev) and np.isfinite(self.step_ev) and self.step_ev > 0):
+            raise UnusableInput("The energy axis needs a finite offset and a positive step in eV; calibrate it first.")
+
+    @property
+    def energies_ev(self) -> np.ndarray:
+        return self.offset_ev + self.step_ev * np.arange(self.size)
+
+    @property
+    def energies_mev(self) -> np.ndarray:
+        return mev(self.energies_ev)
+
+    @property
+    def end_ev(self) -> float:
+        """Energy of the last channel."""
+        return self.offset_ev + self.step_ev * (self.size - 1)
+
+    def channels(self, low_ev: float, high_ev: float) -> slice:
+        """Channels whose centre lies in [low, high], as a slice; empty where none does."""
+        first = int(np.ceil((low_ev - self.offset_ev) / self.step_ev - 1e-9))
+        last = int(np.floor((high_ev - self.offset_ev) / self.step_ev + 1e-9))
+        first = min(max(first, 0), self.size)
+        return slice(first, max(first, min(last + 1, self.size)))
+
+
+@dataclass(frozen=True, eq=False)
+class Spectra:
+    """One spectrum, shape (channels,), or a line of them, shape (n, channels), in raw camera counts.
+
+    valid: (n,) bool, the rows that were acquired and are finite; (1,) for a single spectrum. Rows that are not
+    valid hold no data, whatever their numbers say.
+    step_nm: distance between rows along the line; None where the rows are frames or the distance is unknown.
+    saturation_level: counts at which a channel of this item is full; None where unknown.
+    exposure_s, frames: exposure of one frame, frames summed into each row; None where unknown.
+    noise: the noise model where the gain is known; None means that it is to be estimated.
+    """
+
+    counts: np.ndarray
+    energy: EnergyAxis
+    valid: np.ndarray
+    step_nm: float | None = None
+    saturation_level: float | None = None
+    exposure_s: float | None = None
+    frames: int | None = None
+    noise: NoiseModel | None = None
+    name: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Counts as (n, channels), also for a single spectrum."""
+        return np.atleast_2d(self.counts)
+
+    @property
+    def is_line(self) -> bool:
+        return self.counts.ndim == 2
+
+    @property
+    def position_nm(self) -> np.ndarray:
+        """Distance along the line of every row, (n,); in pixels where the step is unknown."""
+        return np.arange(len(self.rows)) * (self.step_nm if self.step_nm else 1.0)
+
+    def with_valid(self, valid: np.ndarray) -> Spectra:
+        return replace(self, valid=np.asarray(valid, bool) & self.valid)
+
+
+def make_spectra(counts: np.ndarray, energy: EnergyAxis, *, valid: np.ndarray | None = None, **fields: Any) -> Spectra:
+    """Checked spectra. Rows with a value that is not finite are not valid; counts may be negative (dark-subtracted).
+
+    Raises UnusableInput for an empty array, a wrong number of dimensions, or an axis of another length.
+    """
+    counts = np.asarray(counts, dtype=float)
+    label = f"'{fields['name']}'" if fields.get("name") else "The data"
+    if counts.ndim not in (1, 2):
+        raise UnusableInput(f"{label} has {counts.ndim} dimensions; give a spectrum or a line of spectra.")
+    if counts.size == 0 or counts.shape[-1] < MINIMUM_CHANNELS:
+        raise UnusableInput(f"{label} has shape {counts.shape}; a spectrum needs at least {MINIMUM_CHANNELS} channels.")
+    if counts.shape[-1] != energy.size:
+        raise UnusableInput(f"{label} has {counts.shape[-1]} channels but its energy axis has {energy.size}.")
+    finite = np.isfinite(np.atleast_2d(counts)).all(axis=1)
+    valid = finite if valid is None else finite & np.asarray(valid, bool)
+    return Spectra(counts, energy, valid, **fields)
