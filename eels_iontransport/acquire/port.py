@@ -37,6 +37,17 @@ class Microscope(Protocol):
         """The field of the last survey image; None without a survey."""
         ...
 
+    def begin(self) -> None:
+        """A run starts: stop live views and remember what they were; forget an earlier `cancel`.
+
+        Raises MicroscopeFault. `end` follows in every case, also when this raises.
+        """
+        ...
+
+    def end(self) -> None:
+        """The run has ended: bring the live views and camera parameters back as `begin` found them."""
+        ...
+
     def get_control(self, name: str) -> float:
         """Raises MicroscopeFault."""
         ...
@@ -58,7 +69,11 @@ class Microscope(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Make a running `acquire_frames` return as soon as the camera can; from any thread."""
+        """Make `acquire_frames` return as soon as the camera can; from any thread.
+
+        It holds until the next `begin`: frames asked for after it are not taken, so that no cancel falls between two
+        calls.
+        """
         ...
 
 
