@@ -1,0 +1,147 @@
+"""Transport estimate against closed forms and the published worked example (1.8 meV at 50 meV, 27 % less Li)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from eels_iontransport.data.errors import UnusableInput
+from eels_iontransport.measure.transport import Alternatives, Assumptions, estimate
+
+PUBLISHED = (1.8, 0.2, 50.0, -0.27, 0.03)
+
+
+def published(**assumptions):
+    return estimate(*PUBLISHED, Assumptions(**assumptions))
+
+
+@pytest.mark.parametrize(("exponent", "percent"), [(2.0, 7.33), (1.0, 3.6)])
+def test_activation_energy_of_the_published_shift(exponent, percent):
+    change = published(frequency_exponent=exponent).activation_energy_change
+    assert 100 * change.value == pytest.approx(percent, abs=0.005)
+
+
+def test_activation_energy_error_is_four_points_per_mev():
+    change = published().activation_energy_change
+    assert change.sigma == pytest.approx(2 * 51.8 / 50**2 * 0.2, rel=0.03)
+    low, high = change.interval_68
+    assert high - low == pytest.approx(2 * change.sigma, rel=0.05)
+    assert low < change.value < high
+
+
+@pytest.mark.parametrize(("ea_ev", "percent"), [(0.2, -58), (0.3, -68), (0.4, -76)])
+@pytest.mark.parametrize("attempt_frequency", [False, True])
+def test_conductivity_of_the_published_numbers(ea_ev, percent, attempt_frequency):
+    result = published(bulk_activation_energy_ev=ea_ev, attempt_frequency=attempt_frequency)
+    assert 100 * result.conductivity_change.value == pytest.approx(percent, abs=1.0)
+
+
+def test_mobility_by_hand():
+    # 0.3 eV x 7.3296 % = 21.989 meV; kT(300 K) = 25.852 meV; exp(-0.85057) = 0.42717
+    assert published().mobility_factor.value == pytest.approx(0.42717, abs=2e-5)
+    assert published(attempt_frequency=True).mobility_factor.value == pytest.approx(0.42717 * 1.036, abs=2e-5)
+
+
+def test_meyer_neldel_energy_of_kt_cancels_the_barrier():
+    thermal_ev = 8.617333262e-5 * 300
+    assert published(meyer_neldel_ev=thermal_ev).mobility_factor.value == pytest.approx(1.0)
+    assert published(meyer_neldel_ev=2 * thermal_ev).mobility_factor.value == pytest.approx(math.sqrt(0.42717), abs=2e-5)
+
+
+def test_carrier_models_disagree_even_in_sign():
+    assert published().carrier_factor.value == pytest.approx(0.73)
+    # 0.95 x 0.73 = 0.6935;  0.6935 (1 - 0.6935) / (0.95 x 0.05) = 4.475
+    assert published(carrier_model="vacancies").carrier_factor.value == pytest.approx(4.475, abs=1e-3)
+
+
+def test_conductivity_error_is_that_of_a_product_of_lognormals():
+    result = published()
+    slope = -0.3 / (8.617333262e-5 * 300) * 2 * 51.8 / 2500  # d ln(mobility) / d shift, per meV
+    relative = math.hypot(slope * 0.2, 0.03 / 0.73)
+    assert result.conductivity_change.sigma == pytest.approx((1 + result.conductivity_change.value) * relative, rel=0.06)
+
+
+def test_spread_covers_every_combination():
+    spread = published().spread
+    assert spread.combinations == 3 * 2 * 2 * 2
+    # lowest: 0.4 eV, p = 2, no attempt frequency, carriers ~ Li; highest: 0.2 eV, p = 1, attempt frequency, vacancies
+    assert spread.low == pytest.approx(-0.765, abs=0.002)
+    highest = 4.475 * 1.036 * math.exp(-0.2 * 0.036 / (8.617333262e-5 * 300)) - 1
+    assert spread.high == pytest.approx(highest, abs=0.002)
+    assert spread.low < spread.interval_68[0] < spread.interval_68[1] < spread.high
+
+
+def test_spread_without_alternatives_is_the_estimate():
+    one = Alternatives((0.3,), (2.0,), (False,), (None,), ("proportional",))
+    result = estimate(*PUBLISHED, alternatives=one)
+    assert result.spread.combinations == 1
+    assert result.spread.low == result.spread.high == result.conductivity_change.value
+
+
+def test_seed_decides_the_draws():
+    assert estimate(*PUBLISHED, seed=3) == estimate(*PUBLISHED, seed=3)
+    assert estimate(*PUBLISHED, seed=3).mobility_factor.sigma != estimate(*PUBLISHED, seed=4).mobility_factor.sigma
+
+
+def test_nothing_changes_where_nothing_shifts():
+    result = estimate(0.0, 0.0, 50.0, 0.0, 0.0)
+    assert result.conductivity_change == (0.0, 0.0, (0.0, 0.0))
+    assert result.spread.low == result.spread.high == 0.0
+
+
+@pytest.mark.parametrize(
+    ("shift", "centre", "lithium", "known"),
+    [
+        (None, 50.0, -0.27, {"carriers"}),
+        (math.nan, 50.0, -0.27, {"carriers"}),
+        (1.8, None, -0.27, {"carriers"}),
+        (1.8, 0.0, -0.27, {"carriers"}),
+        (-60.0, 50.0, -0.27, {"carriers"}),
+        (1.8, 50.0, None, {"activation", "mobility"}),
+        (1.8, 50.0, -1.2, {"activation", "mobility"}),
+        (None, None, None, set()),
+    ],
+)
+def test_unknown_input_leaves_only_what_depends_on_it_unknown(shift, centre, lithium, known):
+    result = estimate(shift, 0.2, centre, lithium, 0.03)
+    values = {
+        "activation": result.activation_energy_change,
+        "mobility": result.mobility_factor,
+        "carriers": result.carrier_factor,
+        "conductivity": result.conductivity_change,
+    }
+    assert {name for name, quantity in values.items() if np.isfinite(quantity.value)} == known
+    assert {name for name, quantity in values.items() if np.isfinite(quantity.sigma)} == known
+    assert math.isnan(result.spread.low) and math.isnan(result.spread.interval_68[1])
+
+
+@pytest.mark.parametrize("sigma", [None, math.nan, -1.0])
+def test_unknown_error_is_no_error_of_zero(sigma):
+    change = estimate(1.8, sigma, 50.0, -0.27, 0.03).activation_energy_change
+    assert change.value == pytest.approx(0.0733, abs=1e-4)
+    assert math.isnan(change.sigma) and math.isnan(change.interval_68[0])
+
+
+def test_vacancy_model_beyond_full_lithium_is_flagged():
+    result = estimate(0.0, 0.1, 50.0, 0.10, 0.03, Assumptions(carrier_model="vacancies"))
+    assert [flag.code for flag in result.flags] == ["NO_VACANCIES"]
+    assert result.carrier_factor.value == 0.0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temperature_k": 0.0},
+        {"bulk_activation_energy_ev": -0.3},
+        {"bulk_activation_energy_ev": math.nan},
+        {"meyer_neldel_ev": 0.0},
+        {"frequency_exponent": math.inf},
+        {"lithium_content": 1.0},
+        {"carrier_model": "holes"},
+    ],
+)
+def test_impossible_assumptions_are_refused_by_name(wrong):
+    with pytest.raises(UnusableInput, match=next(iter(wrong))):
+        Assumptions(**wrong)
