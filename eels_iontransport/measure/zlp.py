@@ -1,0 +1,114 @@
+"""The zero-loss peak: where it is, how wide, how high, and whether the detector was full."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.spectrum import Spectra
+
+SATURATION_MARGIN = 0.98  # a channel above this part of full scale is no longer linear
+PLATEAU_CHANNELS = 3  # so many equal maxima side by side are a clipped peak, not chance
+
+
+@dataclass(frozen=True, eq=False)
+class ZeroLoss:
+    """Zero-loss peaks of n spectra; nan where there is none to measure."""
+
+    position_ev: np.ndarray
+    position_sigma_ev: np.ndarray
+    fwhm_ev: np.ndarray
+    height: np.ndarray  # counts at the maximum
+    saturated: np.ndarray  # bool
+
+    @property
+    def found(self) -> np.ndarray:
+        return np.isfinite(self.position_ev)
+
+
+def measure(spectra: Spectra, variance_per_count: float = 1.0) -> ZeroLoss:
+    """Position, width and height of the ZLP of every row.
+
+    The position is the vertex of a weighted parabola through ln counts above half maximum. Saturated rows keep
+    position nan: the top that would tell is gone. A row whose maximum lies at an end of the axis has no ZLP.
+    """
+    n = len(spectra.rows)
+    values = np.full((4, n), np.nan)
+    saturated = np.zeros(n, bool)
+    for i in np.flatnonzero(spectra.valid):
+        counts = spectra.rows[i]
+        saturated[i] = _is_saturated(counts, spectra.saturation_level)
+        if not saturated[i]:
+            values[:, i] = _peak(counts, variance_per_count)
+    step = spectra.energy.step_ev
+    return ZeroLoss(
+        spectra.energy.offset_ev + values[0] * step, values[1] * step, values[2] * step, values[3], saturated
+    )
+
+
+def integral(spectra: Spectra, zero_ev: np.ndarray, half_width_ev: float) -> np.ndarray:
+    """Counts of every row within half_width_ev of its zero, with fractional channels at both ends; (n,).
+
+    Whole channels would make the integral jump by a channel whenever the peak moves by a fraction of one.
+    """
+    edges = np.arange(spectra.energy.size + 1) - 0.5
+    cumulative = np.concatenate([np.zeros((len(spectra.rows), 1)), np.cumsum(spectra.rows, axis=1)], axis=1)
+    result = np.full(len(spectra.rows), np.nan)
+    for i in np.flatnonzero(spectra.valid & np.isfinite(zero_ev)):
+        low, high = (np.array([-1, 1]) * half_width_ev + zero_ev[i] - spectra.energy.offset_ev) / spectra.energy.step_ev
+        if low >= edges[0] and high <= edges[-1]:
+            result[i] = np.interp(high, edges, cumulative[i]) - np.interp(low, edges, cumulative[i])
+    return result
+
+
+def _is_saturated(counts: np.ndarray, level: float | None) -> bool:
+    top = counts.max()
+    if top <= 0:
+        return False
+    if level is not None:
+        return bool(top >= SATURATION_MARGIN * level)
+    peak = int(counts.argmax())
+    return bool(np.all(counts[peak : peak + PLATEAU_CHANNELS] == top)) and peak + PLATEAU_CHANNELS <= counts.size
+
+
+def _peak(counts: np.ndarray, variance_per_count: float) -> tuple[float, float, float, float]:
+    """(position, its sigma, FWHM) in channels and the height; nan where the maximum is no peak."""
+    nothing = (np.nan,) * 4
+    top = int(counts.argmax())
+    if counts[top] <= 0:
+        return nothing
+    below = counts < 0.5 * counts[top]
+    left, right = np.flatnonzero(below[:top]), np.flatnonzero(below[top:])
+    if not left.size or not right.size:
+        return nothing
+    first, last = int(left[-1]) + 1, top + int(right[0]) - 1
+    first, last = min(first, top - 1), max(last, top + 1)  # a parabola needs three points
+    x, y = np.arange(first, last + 1) - top, counts[first : last + 1]
+    if np.any(y <= 0):
+        return nothing
+    # ln y has variance v/y (v per count): the weight of polyfit is one over its root.
+    fit, covariance = np.polyfit(x, np.log(y), 2, w=np.sqrt(y / variance_per_count), cov="unscaled") if x.size > 3 else (
+        np.polyfit(x, np.log(y), 2),
+        None,
+    )
+    if fit[0] >= 0:
+        return nothing
+    vertex = -fit[1] / (2 * fit[0])
+    height = float(np.exp(fit[2] + fit[1] * vertex / 2))
+    if covariance is None:
+        sigma = np.sqrt(variance_per_count / y.sum() / (-2 * fit[0]))
+    else:
+        gradient = np.array([-vertex / fit[0], -1 / (2 * fit[0]), 0.0])
+        sigma = np.sqrt(gradient @ covariance @ gradient)
+    return top + float(vertex), float(sigma), _width(counts, top, height), height
+
+
+def _width(counts: np.ndarray, top: int, height: float) -> float:
+    """FWHM in channels, by linear interpolation of the two crossings of half the height."""
+    half = 0.5 * height
+    left = top - int(np.argmax(counts[top::-1] < half))
+    right = top + int(np.argmax(counts[top:] < half))
+    rise = left + (half - counts[left]) / (counts[left + 1] - counts[left])
+    fall = right - (half - counts[right]) / (counts[right - 1] - counts[right])
+    return float(fall - rise)
