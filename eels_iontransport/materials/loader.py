@@ -205,6 +205,8 @@ def _transport(table: Table) -> Transport:
         meyer_neldel_ev=table.number("meyer_neldel_ev", None, positive=True),
     )
     table.finish()
+    if not transport.lithium_content < 1:
+        raise table.fault("lithium_content", "must lie between 0 and 1")
     return transport
 
 

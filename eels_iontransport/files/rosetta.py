@@ -1,0 +1,88 @@
+"""Files of other programs through RosettaSciIO: Gatan .dm3 and .dm4, HyperSpy .hspy and .zspy, EMSA .msa."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import warnings
+from pathlib import Path
+from typing import Any, Mapping
+
+import numpy as np
+
+from ..data.errors import UnusableInput
+from ..data.spectrum import Spectra
+from ..data.units import ev_per_unit
+from .parts import Calibration, spectra_from_parts
+
+_MODULES = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".hspy": "hspy", ".zspy": "zspy", ".msa": "msa"}
+SUFFIXES = tuple(_MODULES)
+
+
+def read(path: Path) -> Spectra:
+    """The first data set of the file whose last axis is an energy. Raises UnusableInput that names the file."""
+    reader = _reader(path)
+    if path.is_file() and path.stat().st_size == 0:
+        raise UnusableInput(f"'{path.name}' is empty.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            signals = reader(str(path))
+    except PermissionError:
+        raise
+    except Exception as fault:  # the readers raise whatever their parsers meet
+        logging.getLogger(__name__).debug("reading %s failed", path, exc_info=fault)
+        raise _not_what_it_says(path) from None
+    return _spectra(signals, path)
+
+
+def _reader(path: Path) -> Any:
+    module = _MODULES[path.suffix.lower()]
+    try:
+        return importlib.import_module(f"rsciio.{module}").file_reader
+    except ImportError as fault:
+        missing = fault.name or "rosettasciio"
+        if missing.startswith("rsciio"):
+            missing = "rosettasciio"
+        raise UnusableInput(
+            f"'{path.name}' needs {missing} to be read; install it with pip install 'nionswift-eels-iontransport[files]'."
+        ) from None
+
+
+def _not_what_it_says(path: Path) -> UnusableInput:
+    return UnusableInput(f"'{path.name}' is damaged, or not a {path.suffix} file whatever its name says.")
+
+
+def _spectra(signals: list[dict[str, Any]], path: Path) -> Spectra:
+    if not signals:
+        raise UnusableInput(f"'{path.name}' holds no data.")
+    chosen = next((s for s in signals if _is_energy(_axes(s)[-1:])), signals[0])
+    axes = _axes(chosen)
+    if any("scale" not in axis for axis in axes):
+        raise UnusableInput(f"'{path.name}' has an axis of unequal steps; resample it to equal steps first.")
+    data = np.asarray(chosen["data"])
+    return spectra_from_parts(data, [_calibration(a) for a in axes], _metadata(chosen.get("metadata", {})), path.name)
+
+
+def _axes(signal: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """In the order of the array's axes."""
+    axes = list(signal.get("axes", []))
+    return sorted(axes, key=lambda axis: axis.get("index_in_array", axes.index(axis)))
+
+
+def _is_energy(axes: list[dict[str, Any]]) -> bool:
+    return bool(axes) and ev_per_unit(str(axes[0].get("units") or "")) is not None
+
+
+def _calibration(axis: Mapping[str, Any]) -> Calibration:
+    units = axis.get("units")
+    return float(axis.get("offset", 0.0)), float(axis["scale"]), units if isinstance(units, str) else ""
+
+
+def _metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """As Swift would keep it: the exposure of one frame, in s, under `hardware_source`."""
+    found: Any = metadata
+    for key in ("Acquisition_instrument", "TEM", "Detector", "EELS", "exposure"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    exposure = found if isinstance(found, (int, float)) else None
+    return {"hardware_source": {"exposure": float(exposure)}} if exposure is not None else {}

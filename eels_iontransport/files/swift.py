@@ -1,0 +1,91 @@
+"""Files of Nion Swift, read without Swift: exports (.ndata1, .nhdf) and a project's own items (.ndata, .h5).
+
+What a file is is told from its first bytes: a zip archive with `data.npy` and `metadata.json`, or HDF5 with the
+datasets `data/0`, `data/1` ... (or one dataset `data`) whose attribute `properties` is JSON.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, Mapping
+
+import h5py
+import numpy as np
+
+from ..data.errors import UnusableInput
+from ..data.spectrum import Spectra
+from .parts import Calibration, spectra_from_parts
+
+SUFFIXES = (".ndata1", ".nhdf", ".ndata", ".h5")
+_ZIP, _HDF5 = b"PK", b"\x89HDF\r\n\x1a\n"
+
+
+def read(path: Path) -> Spectra:
+    """The first item of the file. Raises UnusableInput that names the file."""
+    with path.open("rb") as file:
+        start = file.read(len(_HDF5))
+    if not start:
+        raise UnusableInput(f"'{path.name}' is empty.")
+    if start.startswith(_ZIP):
+        data, properties = _read_zip(path)
+    elif start == _HDF5:
+        data, properties = _read_hdf5(path)
+    else:
+        raise UnusableInput(f"'{path.name}' is not a Swift file, whatever its name says; export it from Swift again.")
+    metadata = properties.get("metadata")
+    return spectra_from_parts(
+        data, _calibrations(properties, path.name), metadata if isinstance(metadata, dict) else {}, path.name
+    )
+
+
+def _read_zip(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            properties = json.loads(archive.read("metadata.json"))
+            data = np.load(io.BytesIO(archive.read("data.npy")), allow_pickle=False)
+    except KeyError as fault:
+        raise UnusableInput(f"'{path.name}' is not a Swift file: {fault.args[0]}.") from None
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError, NotImplementedError) as fault:
+        raise _damaged(path, fault) from None
+    return data, _properties(properties, path)
+
+
+def _read_hdf5(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    try:
+        with h5py.File(path, "r") as file:
+            dataset = file.get("data")
+            if isinstance(dataset, h5py.Group):
+                dataset = dataset.get("0")
+            if not isinstance(dataset, h5py.Dataset) or "properties" not in dataset.attrs:
+                raise UnusableInput(f"'{path.name}' is HDF5 but not a Swift file: it has no item 'data/0'.")
+            return dataset[()], _properties(json.loads(dataset.attrs["properties"]), path)
+    except UnusableInput:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as fault:
+        raise _damaged(path, fault) from None
+
+
+def _damaged(path: Path, fault: Exception) -> UnusableInput:
+    reason = " ".join(str(fault).split()) or type(fault).__name__
+    return UnusableInput(f"'{path.name}' is damaged or incomplete and cannot be read ({reason}).")
+
+
+def _properties(content: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise UnusableInput(f"'{path.name}' is not a Swift file: its properties are no JSON object.")
+    return content
+
+
+def _calibrations(properties: Mapping[str, Any], name: str) -> list[Calibration]:
+    """Exports call them spatial_calibrations, items dimensional_calibrations."""
+    found = properties.get("spatial_calibrations", properties.get("dimensional_calibrations"))
+    try:
+        return [
+            (float(c.get("offset", 0.0)), float(c.get("scale", 1.0)), str(c.get("units") or "")) for c in found or []
+        ]
+    except (AttributeError, TypeError, ValueError):
+        raise UnusableInput(f"'{name}' has calibrations that cannot be read; calibrate it in Swift again.") from None
