@@ -13,6 +13,7 @@ VENV := .venv-$(VERSION)
 BIN := $(VENV)/bin
 OUT ?= demo_results
 TESTS ?=
+LINT = $(BIN)/ruff check --quiet --output-format concise . && $(BIN)/mypy
 
 ifeq ($(HEADLESS)$(DISPLAY)$(WAYLAND_DISPLAY),)
 ifneq ($(shell uname),Darwin)
@@ -43,12 +44,14 @@ $(VENV)/run.stamp: EXTRAS = simulator,window,files
 $(VENV)/dev.stamp: EXTRAS = simulator,window,files,dev
 
 lint: $(VENV)/dev.stamp
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+	@$(LINT)
 
-test: lint
+# The tests run whatever the linter says, and their closing line comes last.
+test: $(VENV)/dev.stamp
 	@"$(PYTHON)" tools/check_system.py window || echo "Tests of the real window are skipped."
-	tools/with_display $(BIN)/python -m pytest $(TESTS)
+	@lint=passed; { $(LINT); } || lint=failed; \
+	tools/with_display $(BIN)/python -m pytest $(TESTS) || exit 1; \
+	test $$lint = passed || { echo "The linter or the type checker failed, see above."; exit 1; }
 
 demo: $(VENV)/run.stamp
 ifeq ($(HEADLESS),1)
