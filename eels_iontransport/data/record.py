@@ -42,6 +42,7 @@ class Record:
     exposure_s: float | None = None
     frames: int | None = None
     saturation_level: float | None = None  # counts of a row (summed frames)
+    saturated_frames: int | None = None  # frames with a full channel, seen before summing; None: level unknown
     electrons_per_count: float | None = None
     beam_current_pa: float | None = None
     settings: Mapping[str, float] = field(default_factory=dict)  # control values read back

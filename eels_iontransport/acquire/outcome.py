@@ -1,0 +1,107 @@
+"""What a run says of itself, while it goes on and when it has ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from ..data.record import Role, Status
+
+ABORTED_BY_OPERATOR = "Aborted by the operator."
+
+
+class State(str, Enum):
+    """What the runner is doing."""
+
+    PREPARING = "preparing"
+    SETTING = "setting"
+    ACQUIRING = "acquiring"
+    RESTORING = "restoring"
+
+
+class Ending(str, Enum):
+    """How a run ended. REFUSED: nothing was touched, because the plan could not run."""
+
+    COMPLETE = "complete"
+    ABORTED = "aborted"
+    FAULT = "fault"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is. `step` counts from 0; rows are those of this step; `fraction` and `remaining_s` of the run."""
+
+    state: State
+    step: int
+    steps: int
+    title: str
+    role: Role
+    rows_valid: int
+    rows_planned: int
+    fraction: float
+    remaining_s: float
+    saturated_frames: int | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """How far a step got; `status` is None where it was never begun."""
+
+    title: str
+    role: Role
+    rows_planned: int
+    rows_valid: int = 0
+    status: Status | None = None
+    saturated_frames: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended and why.
+
+    reason: one sentence; empty where complete. blockers: all reasons of a refusal. problems: what could not be
+    stored or brought home, one sentence each.
+    """
+
+    ending: Ending
+    reason: str
+    steps: tuple[StepOutcome, ...]
+    blockers: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def sentence(self) -> str:
+        """As the panel's first line says it."""
+        if self.ending is Ending.REFUSED:
+            return self.reason
+        valid = sum(step.rows_valid for step in self.steps)
+        planned = sum(step.rows_planned for step in self.steps)
+        complete = sum(step.status is Status.COMPLETE for step in self.steps)
+        kept = f"{valid} of {planned} rows kept, {complete} of {len(self.steps)} steps complete."
+        return " ".join([self.reason or "Done.", kept, *self.problems])
+
+
+class Meter:
+    """How much of a run is done, from the estimated seconds of its steps and the rows so far."""
+
+    def __init__(self, seconds: list[float]) -> None:
+        self._seconds = seconds
+        self._total = math.fsum(seconds)
+
+    def fraction(self, step: int, share: float) -> float:
+        """Done part of the run, 0..1, when `share` (0..1) of a step is done."""
+        if self._total <= 0:
+            return 0.0
+        return (math.fsum(self._seconds[:step]) + share * self._seconds[step]) / self._total
+
+    def remaining_s(self, fraction: float, elapsed_s: float) -> float:
+        """Time left: as estimated at first, then at the pace seen so far."""
+        if fraction < 0.05:
+            return self._total * (1 - fraction)
+        return elapsed_s * (1 - fraction) / fraction

@@ -1,0 +1,156 @@
+"""What differs from one microscope to the next: names of controls, and their values for each spectrometer setting."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from ..data.errors import UnusableInput
+from .strict import Table
+
+MAXIMUM_SETTLE_S = 600.0
+
+
+@dataclass(frozen=True)
+class ControlValue:
+    """One control of a setting; reading it back must give `value` within `tolerance`."""
+
+    control: str
+    value: float
+    tolerance: float
+
+    def accepts(self, reading: float) -> bool:
+        return abs(reading - self.value) <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A spectrometer setting: controls in the order in which they are set, then a wait."""
+
+    controls: tuple[ControlValue, ...]
+    settle_s: float = 0.0
+    timeout_s: float = 2.0  # how long the controls may take to read back their value
+
+
+@dataclass(frozen=True)
+class Beam:
+    """Controls of the beam; empty names where the microscope has none.
+
+    A probe of `diameter_nm` turns electrons into a dose; only the estimate uses it.
+    """
+
+    current_control: str = ""
+    current_pa_per_unit: float = 1e12
+    blanker_control: str = ""
+    diameter_nm: float = 0.2
+
+
+@dataclass(frozen=True)
+class Site:
+    """One microscope. `overhead_s` is the time a probe position costs beyond its exposure."""
+
+    name: str
+    settings: Mapping[str, Setting]
+    beam: Beam = Beam()
+    energy_offset_control: str = ""
+    probe_settle_s: float = 0.0
+    channels: int = 2048
+    overhead_s: float = 0.007
+
+
+def available() -> list[str]:
+    """Names of the site files that ship with the package."""
+    folder = resources.files("eels_iontransport") / "sites"
+    return sorted(entry.name[: -len(".toml")] for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load(name_or_path: str | Path) -> Site:
+    """A site that ships ("simulator") or the path of a site file.
+
+    Raises UnusableInput naming the file, the key and the reason.
+    """
+    if isinstance(name_or_path, str) and name_or_path in available():
+        text = (resources.files("eels_iontransport") / "sites" / f"{name_or_path}.toml").read_text("utf-8")
+        return parse(text, f"site file {name_or_path}.toml")
+    path = Path(name_or_path)
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(available())
+        raise UnusableInput(f"The site file {path} cannot be read ({error}); sites that ship are {known}.") from None
+    return parse(text, f"site file {path.name}")
+
+
+def parse(text: str, where: str = "site file") -> Site:
+    """A site from TOML text. Raises UnusableInput."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UnusableInput(f"{where}: this is not valid TOML ({error}).") from None
+    with Table(content, where) as table:
+        site = Site(
+            name=table.text("name"),
+            settings={name: _setting(entry) for name, entry in table.named_tables("settings")},
+            beam=_beam(table.optional_table("beam")),
+            energy_offset_control=table.text("energy_offset_control", ""),
+            probe_settle_s=_between(table, "probe_settle_s", 0.0, 0.0, MAXIMUM_SETTLE_S),
+            channels=table.integer("channels", Site.channels),
+            overhead_s=_between(table, "overhead_s", Site.overhead_s, 0.0, MAXIMUM_SETTLE_S),
+        )
+        if not site.settings:
+            raise table.refuse("settings", "must name at least one spectrometer setting")
+        if site.channels < 1:
+            raise table.refuse("channels", f"must be at least 1, not {site.channels}")
+    return site
+
+
+def _setting(table: Table) -> Setting:
+    with table:
+        controls = tuple(_control(entry) for entry in table.tables("controls"))
+        if not controls:
+            raise table.refuse("controls", "must hold at least one control, such as the dispersion")
+        names = [control.control for control in controls]
+        repeated = next((name for name in names if names.count(name) > 1), None)
+        if repeated:
+            raise table.refuse("controls", f"names the control '{repeated}' twice")
+        return Setting(
+            controls,
+            settle_s=_between(table, "settle_s", 0.0, 0.0, MAXIMUM_SETTLE_S),
+            timeout_s=_between(table, "timeout_s", Setting.timeout_s, 0.0, MAXIMUM_SETTLE_S),
+        )
+
+
+def _control(table: Table) -> ControlValue:
+    with table:
+        control = ControlValue(table.text("control"), table.number("value"), table.number("tolerance"))
+        if not control.control.strip():
+            raise table.refuse("control", "must not be empty")
+        if control.tolerance < 0:
+            raise table.refuse("tolerance", f"must not be negative, and is {control.tolerance}")
+        return control
+
+
+def _beam(table: Table | None) -> Beam:
+    if table is None:
+        return Beam()
+    with table:
+        beam = Beam(
+            current_control=table.text("current_control", ""),
+            current_pa_per_unit=table.number("current_pa_per_unit", Beam.current_pa_per_unit),
+            blanker_control=table.text("blanker_control", ""),
+            diameter_nm=table.number("diameter_nm", Beam.diameter_nm),
+        )
+        for key, value in (("current_pa_per_unit", beam.current_pa_per_unit), ("diameter_nm", beam.diameter_nm)):
+            if value <= 0:
+                raise table.refuse(key, f"must be positive, and is {value}")
+        return beam
+
+
+def _between(table: Table, key: str, default: float, low: float, high: float) -> float:
+    value = table.number(key, default)
+    if not low <= value <= high:
+        raise table.refuse(key, f"must lie between {low:g} and {high:g}, and is {value:g}")
+    return value

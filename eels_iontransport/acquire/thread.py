@@ -1,0 +1,62 @@
+"""A run in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from .outcome import OnProgress, Outcome
+from .plan import Plan
+from .runner import Runner
+
+OnDone = Callable[[Outcome], None]
+
+
+class RunHandle:
+    """A run in its own thread."""
+
+    def __init__(self, runner: Runner, plan: Plan, on_progress: OnProgress | None, on_done: OnDone | None) -> None:
+        self._runner = runner
+        self._outcome: Outcome | None = None
+        self._thread = threading.Thread(
+            target=self._work, args=(plan, on_progress, on_done), name="ion transport acquisition", daemon=True
+        )
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the run ended; None while it goes on."""
+        return self._outcome
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def abort(self) -> None:
+        """End the run; returns at once."""
+        self._runner.abort()
+
+    def join(self, timeout_s: float | None = None) -> Outcome | None:
+        """Wait for the end of the run; None where it has not ended in time."""
+        self._thread.join(timeout_s)
+        return self._outcome
+
+    def _work(self, plan: Plan, on_progress: OnProgress | None, on_done: OnDone | None) -> None:
+        self._outcome = self._runner.run(plan, on_progress, claimed=True)
+        if on_done is not None:
+            on_done(self._outcome)
+
+
+def start_in_thread(
+    runner: Runner, plan: Plan, on_progress: OnProgress | None = None, on_done: OnDone | None = None
+) -> RunHandle:
+    """Run a plan in a thread of its own; the callbacks come from that thread.
+
+    Raises RuntimeError where the runner is busy.
+    """
+    runner.claim()
+    handle = RunHandle(runner, plan, on_progress, on_done)
+    handle.start()
+    return handle
