@@ -1,0 +1,1 @@
+"""Figures that the project means to reach, measured: `python -m benchmarks`, or `make bench`."""
