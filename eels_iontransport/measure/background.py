@@ -54,10 +54,12 @@ def two_window_power_law(
         if counts[window].sum() <= 0:
             raise UnusableInput(f"The background window {low:g}-{high:g} meV holds no counts; choose another window.")
         inside |= window
+    means = []
+    for low, high in windows_mev:
+        window = (energy_mev >= low) & (energy_mev <= high)
+        means.append((np.log(energy_mev[window]).mean(), np.log(counts[window].mean())))
     log_energy, y = np.log(energy_mev[inside]), counts[inside]
     weight = 1.0 / np.sqrt(variance[inside])
-    first, second = (np.log(energy_mev) * 0 + ((energy_mev >= a) & (energy_mev <= b)) for a, b in windows_mev)
-    means = [(np.average(np.log(energy_mev), weights=w), np.log(np.average(counts, weights=w))) for w in (first, second)]
     exponent = -(means[1][1] - means[0][1]) / (means[1][0] - means[0][0])
     centre = log_energy.mean()  # the amplitude at the middle of the windows hardly depends on the exponent
     level = means[0][1] - exponent * (centre - means[0][0])

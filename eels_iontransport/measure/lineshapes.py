@@ -38,6 +38,12 @@ def voigt_fwhm(sigma: np.ndarray | float, gamma: np.ndarray | float) -> np.ndarr
     return _LORENTZ * gamma + np.sqrt(_LORENTZ_SQUARED * np.square(gamma) + _GAUSS_SQUARED * np.square(sigma))
 
 
+def voigt_fwhm_slopes(sigma: float, gamma: float) -> tuple[float, float]:
+    """Derivatives of `voigt_fwhm` by sigma and gamma."""
+    root = np.sqrt(_LORENTZ_SQUARED * gamma**2 + _GAUSS_SQUARED * sigma**2)
+    return float(_GAUSS_SQUARED * sigma / root), float(_LORENTZ + _LORENTZ_SQUARED * gamma / root)
+
+
 def sigma_for_fwhm(fwhm: float, gamma: float) -> tuple[float, float]:
     """The sigma at which a Voigt line with this gamma has the given FWHM, and d sigma / d gamma; (0, 0) if gamma alone is wider."""
     gaussian = fwhm - _LORENTZ * gamma

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,15 @@ from ..data.spectrum import Spectra
 
 SATURATION_MARGIN = 0.98  # a channel above this part of full scale is no longer linear
 PLATEAU_CHANNELS = 3  # so many equal maxima side by side are a clipped peak, not chance
+
+
+class Peak(NamedTuple):
+    """A zero-loss peak in channels; nan where the maximum of the spectrum is no peak."""
+
+    position: float
+    sigma: float
+    fwhm: float
+    height: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +50,7 @@ def measure(spectra: Spectra, variance_per_count: float = 1.0) -> ZeroLoss:
         counts = spectra.rows[i]
         saturated[i] = _is_saturated(counts, spectra.saturation_level)
         if not saturated[i]:
-            values[:, i] = _peak(counts, variance_per_count)
+            values[:, i] = peak_of(counts, variance_per_count)
     step = spectra.energy.step_ev
     return ZeroLoss(
         spectra.energy.offset_ev + values[0] * step, values[1] * step, values[2] * step, values[3], saturated
@@ -72,9 +82,9 @@ def _is_saturated(counts: np.ndarray, level: float | None) -> bool:
     return bool(np.all(counts[peak : peak + PLATEAU_CHANNELS] == top)) and peak + PLATEAU_CHANNELS <= counts.size
 
 
-def _peak(counts: np.ndarray, variance_per_count: float) -> tuple[float, float, float, float]:
-    """(position, its sigma, FWHM) in channels and the height; nan where the maximum is no peak."""
-    nothing = (np.nan,) * 4
+def peak_of(counts: np.ndarray, variance_per_count: float = 1.0) -> Peak:
+    """The zero-loss peak of one spectrum (m,), in channels."""
+    nothing = Peak(*(np.nan,) * 4)
     top = int(counts.argmax())
     if counts[top] <= 0:
         return nothing
@@ -101,7 +111,7 @@ def _peak(counts: np.ndarray, variance_per_count: float) -> tuple[float, float, 
     else:
         gradient = np.array([-vertex / fit[0], -1 / (2 * fit[0]), 0.0])
         sigma = np.sqrt(gradient @ covariance @ gradient)
-    return top + float(vertex), float(sigma), _width(counts, top, height), height
+    return Peak(top + float(vertex), float(sigma), _width(counts, top, height), height)
 
 
 def _width(counts: np.ndarray, top: int, height: float) -> float:

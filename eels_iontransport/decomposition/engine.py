@@ -1,0 +1,251 @@
+"""Bounded least squares with the linear parameters eliminated (variable projection), on scipy.
+
+Areas (not negative) and background coefficients are solved exactly for every trial of the centres and widths, so that
+only those are searched for. Derivatives are analytic, in Kaufman's form, whose gradient is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, Sequence
+
+import numpy as np
+from scipy.optimize import least_squares, nnls
+
+from .problem import Block, Problem
+
+RAIL = 1e-3  # a parameter this close to a limit, in parts of its range, has railed
+TOLERANCE = 1e-9
+
+
+class Cancelled(Exception):
+    """The caller asked to stop."""
+
+
+@dataclass(frozen=True, eq=False)
+class BlockFit:
+    """A block at the optimum: lines (k, m) in counts, areas and their standard deviations (k,), background (m,), chi2."""
+
+    lines: np.ndarray
+    areas: np.ndarray
+    area_sigma: np.ndarray
+    background: np.ndarray
+    chi2: float
+    degrees: float
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """theta (p,), its covariance (p, p) from the data as weighted (nan for fixed and railed parameters), and how well it describes the data.
+
+    degrees: channels less fitted parameters. optima: how many different optima the starts ended in.
+    """
+
+    theta: np.ndarray
+    covariance: np.ndarray
+    railed: np.ndarray
+    blocks: tuple[BlockFit, ...]
+    chi2: float
+    degrees: float
+    optima: int
+    success: bool
+
+    @property
+    def reduced_chi2(self) -> float:
+        return self.chi2 / self.degrees if self.degrees > 0 else np.nan
+
+
+def fit(problem: Problem, starts: Sequence[np.ndarray], should_stop: Callable[[], bool] = lambda: False) -> Fit:
+    """The best of the optima reached from the starts, each (p,). Raises Cancelled when should_stop says so."""
+    evaluator = _Evaluator(problem, should_stop)
+    free = problem.free
+    lower, upper = problem.lower[free], problem.upper[free]
+    solutions = []
+    for start in starts:
+        evaluator.rest = np.where(free, 0.0, start)
+        inside = lower + np.clip((start[free] - lower) / (upper - lower), 1e-3, 1 - 1e-3) * (upper - lower)
+        if inside.size:
+            found = least_squares(
+                evaluator.residual,
+                inside,
+                evaluator.jacobian,
+                bounds=(lower, upper),
+                x_scale="jac",
+                ftol=TOLERANCE,
+                xtol=TOLERANCE,
+                gtol=TOLERANCE,
+                max_nfev=200,
+            )
+            solutions.append((2 * found.cost, evaluator.full(found.x), found.status > 0))
+        else:
+            solutions.append((float(np.sum(evaluator.residual(inside) ** 2)), evaluator.full(inside), True))
+    chi2, theta, success = min(solutions, key=lambda s: s[0])
+    return _summary(problem, evaluator, theta, success, _optima(solutions))
+
+
+def _optima(solutions: list[tuple[float, np.ndarray, bool]]) -> int:
+    distinct: list[np.ndarray] = []
+    for _, theta, _ in solutions:
+        if all(np.abs(theta - other).max() > 0.05 for other in distinct):
+            distinct.append(theta)
+    return len(distinct)
+
+
+def _summary(problem: Problem, evaluator: _Evaluator, theta: np.ndarray, success: bool, optima: int) -> Fit:
+    free = problem.free
+    span = np.where(free, problem.upper - problem.lower, 1.0)
+    railed = free & ((theta - problem.lower < RAIL * span) | (problem.upper - theta < RAIL * span))
+    jacobian = evaluator.jacobian(theta[free])
+    residual = evaluator.residual(theta[free])
+    covariance = np.full((theta.size, theta.size), np.nan)
+    scale = np.zeros(theta.size)
+    scale[free] = np.linalg.norm(jacobian, axis=0)
+    moving = free & ~railed & (scale > 0)  # what moves nothing, as a line without area, has no uncertainty
+    if moving.any():
+        columns = jacobian[:, moving[free]] / scale[moving]
+        covariance[np.ix_(moving, moving)] = np.linalg.pinv(columns.T @ columns) / np.outer(scale[moving], scale[moving])
+    known = sum(prior.indices.size for prior in problem.priors)
+    searched = (free.sum() - known) / len(problem.blocks)  # a block's share of the parameters that the data determine
+    blocks = tuple(
+        _block_fit(solved, evaluator.area_slopes(b, theta), np.nan_to_num(covariance), searched)
+        for b, solved in enumerate(evaluator.solved)
+    )
+    degrees = sum(block.degrees for block in blocks)
+    return Fit(theta, covariance, railed, blocks, float(residual @ residual), degrees, optima, success)
+
+
+def _block_fit(solved: _Solved, slopes: np.ndarray, covariance: np.ndarray, searched: float) -> BlockFit:
+    residual = solved.residual
+    variance = solved.area_variance() + np.einsum("kp,pq,kq->k", slopes, covariance, slopes)
+    return BlockFit(
+        solved.values * solved.areas[:, None],
+        solved.areas,
+        np.where(solved.active, np.sqrt(variance), np.nan),
+        solved.background,
+        float(residual @ residual),
+        residual.size - solved.linear_parameters - searched,
+    )
+
+
+class _Solved:
+    """A block with its linear parameters solved for given lines: values (k, m) and what weighted least squares makes of them."""
+
+    def __init__(self, block: Block, values: np.ndarray):
+        weight = 1.0 / block.sigma
+        self.values = values
+        design = (block.background * weight).T
+        self._smooth, triangle = np.linalg.qr(design)
+        target, lines = block.counts * weight, (values * weight).T
+        # With the background projected out, only the areas are left, and those may not be negative.
+        target_left, lines_left = self._clear(target), self._clear(lines)
+        self.areas = nnls(lines_left, target_left)[0]
+        self.active = self.areas > 0
+        self._basis = np.linalg.qr(lines_left[:, self.active])[0]
+        self.residual = target_left - lines_left @ self.areas
+        coefficients = np.linalg.solve(triangle, self._smooth.T @ (target - lines @ self.areas)) if design.size else np.empty(0)
+        self.background = coefficients @ block.background if design.size else np.zeros_like(block.counts)
+        self._lines_left = lines_left
+
+    def project(self, columns: np.ndarray) -> np.ndarray:
+        """The part of columns (m, n) that no change of areas or background can make up for."""
+        left = self._clear(columns)
+        return left - self._basis @ (self._basis.T @ left)
+
+    @property
+    def linear_parameters(self) -> int:
+        return int(self.active.sum()) + self._smooth.shape[1]
+
+    def area_variance(self) -> np.ndarray:
+        """Variance of the areas with the line shapes held, (k,); 0 where an area is at zero."""
+        variance = np.zeros(self.areas.size)
+        if self.active.any():
+            lines = self._lines_left[:, self.active]
+            variance[self.active] = np.diag(np.linalg.pinv(lines.T @ lines))
+        return variance
+
+    def area_slopes(self, columns: np.ndarray) -> np.ndarray:
+        """How the areas follow when the model changes by columns (m, p): (k, p), to first order."""
+        slopes = np.zeros((self.areas.size, columns.shape[1]))
+        if self.active.any():
+            slopes[self.active] = -np.linalg.pinv(self._lines_left[:, self.active]) @ self._clear(columns)
+        return slopes
+
+    def _clear(self, columns: np.ndarray) -> np.ndarray:
+        return columns - self._smooth @ (self._smooth.T @ columns)
+
+
+class _Evaluator:
+    """Residual and Jacobian of a problem as functions of its free parameters; the last solution is kept for the Jacobian."""
+
+    def __init__(self, problem: Problem, should_stop: Callable[[], bool]):
+        self._problem = problem
+        self._should_stop = should_stop
+        self._whitening = [prior.whitening() for prior in problem.priors]
+        self._at: np.ndarray | None = None
+        self.rest = np.zeros(problem.lower.size)
+        self.solved: list[_Solved] = []
+        self._derivatives: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def full(self, moving: np.ndarray) -> np.ndarray:
+        theta = self.rest.copy()
+        theta[self._problem.free] = moving
+        return theta
+
+    def residual(self, moving: np.ndarray) -> np.ndarray:
+        self._evaluate(moving)
+        theta = self.full(moving)
+        known = [w @ (theta[p.indices] - p.mean) for w, p in zip(self._whitening, self._problem.priors)]
+        return np.concatenate([solved.residual for solved in self.solved] + known)
+
+    def jacobian(self, moving: np.ndarray) -> np.ndarray:
+        self._evaluate(moving)
+        rows = [self._block_jacobian(b, self.full(moving)) for b in range(len(self._problem.blocks))]
+        for whitening, prior in zip(self._whitening, self._problem.priors):
+            row = np.zeros((prior.indices.size, self._problem.lower.size))
+            row[:, prior.indices] = whitening
+            rows.append(row)
+        return np.concatenate(rows)[:, self._problem.free]
+
+    def _evaluate(self, moving: np.ndarray) -> None:
+        theta = self.full(moving)
+        if self._at is not None and np.array_equal(theta, self._at):
+            return
+        if self._should_stop():
+            raise Cancelled
+        self.solved, self._derivatives = [], []
+        for b, block in enumerate(self._problem.blocks):
+            value, *derivatives = block.shapes(*self._problem.line_parameters(theta, b))
+            self.solved.append(_Solved(block, value))
+            self._derivatives.append(tuple(derivatives))
+        self._at = theta
+
+    def area_slopes(self, b: int, theta: np.ndarray) -> np.ndarray:
+        """Derivatives of the areas of block b by the parameters, (k, p)."""
+        return self.solved[b].area_slopes(self._model_slopes(b, theta).T)
+
+    def _block_jacobian(self, b: int, theta: np.ndarray) -> np.ndarray:
+        slopes = self._model_slopes(b, theta)
+        used = np.flatnonzero(np.any(slopes != 0, axis=1))
+        result = np.zeros((slopes.shape[1], slopes.shape[0]))
+        result[:, used] = -self.solved[b].project(slopes[used].T)
+        return result
+
+    def _model_slopes(self, b: int, theta: np.ndarray) -> np.ndarray:
+        """Derivatives of the weighted model of block b by the parameters, areas held; (p, m)."""
+        problem, solved = self._problem, self.solved[b]
+        weight = 1.0 / problem.blocks[b].sigma
+        by_centre, by_sigma, by_gamma = (d * solved.areas[:, None] * weight for d in self._derivatives[b])
+        columns = np.zeros((problem.lower.size, weight.size))
+        for k in range(solved.areas.size):
+            columns[problem.centre[b, k]] += by_centre[k]
+            if problem.offset[k] >= 0:
+                columns[problem.offset[k]] += by_centre[k]
+            s, g = problem.sigma[b, k], problem.gamma[b, k]
+            if problem.fwhm_limits is None:
+                columns[s] += by_sigma[k]
+                columns[g] += by_gamma[k]
+            else:
+                _, by_u, by_g = problem.fwhm_limits.sigma(k, theta[s], theta[g])
+                columns[s] += by_sigma[k] * by_u
+                columns[g] += by_gamma[k] + by_sigma[k] * by_g
+        return columns
