@@ -20,7 +20,7 @@ def main(argv: list[str]) -> int:
     if unknown:
         print(f"'{unknown[0]}' is no benchmark; choose among {', '.join(MODULES)}.", file=sys.stderr)
         return 2
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}; spread: min / median / max")
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores; spread: smallest / middle / largest")
     figures = []
     for name in argv or MODULES:
         started = time.monotonic()
