@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, Mapping
 
 from eels_iontransport.acquire.estimate import Estimate
+from eels_iontransport.acquire.outcome import Ending, Outcome, Progress
+from eels_iontransport.acquire.outcome import State as RunState
+from eels_iontransport.acquire.plan import FRAME_ROLES, LINE_ROLES
+from eels_iontransport.data.record import Role
 
 from . import wording
+from .form import ROW_LABELS
 from .wording import DOT, ReadoutText, Roles
 
 NO_MICROSCOPE = "No microscope. Existing data can be analysed: EELS > Ion Transport."
@@ -72,20 +77,6 @@ class Placed:
 
     def __str__(self) -> str:
         return f"{self.label}  {self.note}" if self.note else self.label
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run has come."""
-
-    step: str
-    step_number: int
-    steps: int
-    row: int
-    rows: int
-    fraction: float
-    seconds_left: float | None = None
-    is_line: bool = False
 
 
 @dataclass(frozen=True)
@@ -200,13 +191,34 @@ def estimate_text(estimate: Estimate | None) -> str:
 
 def progress_text(progress: Progress, stopping: bool = False) -> str:
     """ "Vibrational 3/5 · pixel 18/40 · 1:42 left"."""
-    unit = "pixel" if progress.is_line else "frame"
-    parts = [f"{progress.step} {progress.step_number}/{progress.steps}", f"{unit} {progress.row}/{progress.rows}"]
+    parts = [f"{ROW_LABELS[progress.role]} {progress.step + 1}/{progress.steps}"]
+    if progress.state is RunState.ACQUIRING:
+        unit = "frame" if progress.role in FRAME_ROLES else "pixel" if progress.role in LINE_ROLES else "point"
+        parts.append(f"{unit} {progress.rows_valid}/{progress.rows_planned}")
+    else:
+        parts.append(_BETWEEN[progress.state])
     if stopping:
         parts.append("stopping")
-    elif progress.seconds_left is not None:
-        parts.append(f"{wording.duration(progress.seconds_left)} left")
+    elif math.isfinite(progress.remaining_s):
+        parts.append(f"{wording.duration(progress.remaining_s)} left")
     return f" {DOT} ".join(parts)
+
+
+_BETWEEN = {
+    RunState.PREPARING: "preparing",
+    RunState.SETTING: "setting the spectrometer",
+    RunState.RESTORING: "bringing the microscope home",
+}
+
+
+def ended(outcome: Outcome, time_of_day: str) -> Ended:
+    """The first line after a run."""
+    if outcome.ending is Ending.COMPLETE and not outcome.problems:
+        rows = sum(step.rows_valid for step in outcome.steps)
+        steps = len(outcome.steps)
+        return Ended(State.DONE, f"Done {time_of_day}. All {rows} rows, {steps} of {steps} steps.")
+    states = {Ending.COMPLETE: State.FAULT, Ending.ABORTED: State.ABORTED}
+    return Ended(states.get(outcome.ending, State.FAULT), outcome.sentence())
 
 
 def _state_text(state: State, situation: Situation) -> str:
@@ -239,5 +251,15 @@ def _percent(situation: Situation) -> int:
 
 def _readout(situation: Situation) -> ReadoutText:
     progress = situation.progress
-    at = (progress.row, progress.rows) if progress is not None and progress.is_line else (None, None)
-    return wording.readout_text(situation.readout, situation.roles, pixel=at[0], pixels=at[1])
+    if progress is None or progress.role is not Role.VIBRATIONAL or progress.state is not RunState.ACQUIRING:
+        return wording.readout_text(situation.readout, situation.roles)
+    return wording.readout_text(
+        situation.readout, situation.roles, pixel=progress.rows_valid, pixels=progress.rows_planned
+    )
+
+
+def values(presentation: Presentation) -> dict[str, object]:
+    """Everything that the view binds to, by name; `x_visible` tells whether the text `x` is worth its room."""
+    content = {f.name: getattr(presentation, f.name) for f in fields(presentation) if f.name != "readout"}
+    content |= {f.name: getattr(presentation.readout, f.name) for f in fields(presentation.readout)}
+    return content | {f"{name}_visible": bool(value) for name, value in content.items() if isinstance(value, str)}

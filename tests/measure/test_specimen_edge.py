@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eels_iontransport.measure.edge import find_edge
+from eels_iontransport.measure.specimen_edge import find_edge
 
 NM_PER_PIXEL = 0.5
 
