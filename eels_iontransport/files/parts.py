@@ -6,7 +6,8 @@ Used for files and for items that are open in a host alike, so that both are jud
 from __future__ import annotations
 
 import math
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,9 @@ def spectra_from_parts(
     """
     counts = _counts(data, name)
     if len(calibrations) != counts.ndim:
-        raise UnusableInput(f"'{name}' has {counts.ndim} axes but {len(calibrations)} calibrations; calibrate it again.")
+        raise UnusableInput(
+            f"'{name}' has {counts.ndim} axes but {len(calibrations)} calibrations; calibrate it again."
+        )
     counts, calibrations = _without_short_axes(counts, calibrations, name)
     energy = _energy_axis(calibrations[-1], counts.shape[-1], name)
     record = Record.from_metadata(metadata)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import logging
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -25,14 +27,17 @@ def read(path: Path) -> Spectra:
     if path.is_file() and path.stat().st_size == 0:
         raise UnusableInput(f"'{path.name}' is empty.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             signals = reader(str(path))
     except PermissionError:
         raise
+    except ImportError as fault:
+        raise _missing(path, fault) from None
     except Exception as fault:  # the readers raise whatever their parsers meet
         logging.getLogger(__name__).debug("reading %s failed", path, exc_info=fault)
-        raise _not_what_it_says(path) from None
+        raise UnusableInput(
+            f"'{path.name}' is damaged, or not a {path.suffix} file whatever its name says; export it again."
+        ) from None
     return _spectra(signals, path)
 
 
@@ -41,16 +46,28 @@ def _reader(path: Path) -> Any:
     try:
         return importlib.import_module(f"rsciio.{module}").file_reader
     except ImportError as fault:
-        missing = fault.name or "rosettasciio"
-        if missing.startswith("rsciio"):
-            missing = "rosettasciio"
-        raise UnusableInput(
-            f"'{path.name}' needs {missing} to be read; install it with pip install 'nionswift-eels-iontransport[files]'."
-        ) from None
+        raise _missing(path, fault) from None
 
 
-def _not_what_it_says(path: Path) -> UnusableInput:
-    return UnusableInput(f"'{path.name}' is damaged, or not a {path.suffix} file whatever its name says.")
+def _missing(path: Path, fault: ImportError) -> UnusableInput:
+    name = (fault.name or "rosettasciio").split(".")[0].replace("rsciio", "rosettasciio")
+    return UnusableInput(
+        f"'{path.name}' needs {name} to be read; install it with pip install 'nionswift-eels-iontransport[files]'."
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What the reader has to say of a file is said by our own exception."""
+    logger = logging.getLogger("rsciio")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _spectra(signals: list[dict[str, Any]], path: Path) -> Spectra:

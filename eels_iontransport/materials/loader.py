@@ -232,7 +232,9 @@ def _check(recipe: Recipe, top: Table) -> None:
         if recipe.shift_peak not in names:
             raise top.fault("roles.shift_peak", f"is '{recipe.shift_peak}', which is none of the peaks")
         if recipe.peak(recipe.shift_peak).component == POLARITONIC:
-            raise top.fault("roles.shift_peak", "must be a phononic peak, as polaritonic ones are fixed by the aloof fit")
+            raise top.fault(
+                "roles.shift_peak", "must be a phononic peak, as polaritonic ones are fixed by the aloof fit"
+            )
     for element in recipe.ratio or ():
         if element not in [edge.element for edge in recipe.edges]:
             raise top.fault("roles.ratio", f"names '{element}', for which there is no edge")

@@ -87,7 +87,13 @@ def test_rows_with_a_value_that_is_not_finite_are_not_valid():
 
 @pytest.mark.parametrize(
     "zero_rows, valid",
-    [([], [1, 1, 1, 1]), ([3], [1, 1, 1, 0]), ([2, 3], [1, 1, 0, 0]), ([1], [1, 1, 1, 1]), ([0, 1, 2, 3], [0, 0, 0, 0])],
+    [
+        ([], [1, 1, 1, 1]),
+        ([3], [1, 1, 1, 0]),
+        ([2, 3], [1, 1, 0, 0]),
+        ([1], [1, 1, 1, 1]),
+        ([0, 1, 2, 3], [0, 0, 0, 0]),
+    ],
 )
 def test_rows_of_zeros_at_the_end_were_never_taken(zero_rows, valid):
     data = counts(4, 64)
@@ -96,7 +102,7 @@ def test_rows_of_zeros_at_the_end_were_never_taken(zero_rows, valid):
 
 
 def record(**fields):
-    values = dict(role=Role.VIBRATIONAL, status=Status.ABORTED, rows_planned=4, rows_valid=3) | fields
+    values = {"role": Role.VIBRATIONAL, "status": Status.ABORTED, "rows_planned": 4, "rows_valid": 3} | fields
     return Record(**values).to_metadata()
 
 

@@ -51,7 +51,9 @@ def write_msa(path, units="meV"):
     path.write_text(MSA.format(units=units, values="\n".join(f"{value:.1f}" for value in COUNTS[0])))
 
 
-@pytest.mark.parametrize("write, suffix, step_nm, exposure_s", [(write_hspy, ".hspy", 0.5, 0.25), (write_msa, ".msa", None, None)])
+@pytest.mark.parametrize(
+    "write, suffix, step_nm, exposure_s", [(write_hspy, ".hspy", 0.5, 0.25), (write_msa, ".msa", None, None)]
+)
 def test_a_file_of_another_program(tmp_path, write, suffix, step_nm, exposure_s):
     pytest.importorskip("rsciio")
     path = tmp_path / f"line{suffix}"
@@ -81,7 +83,13 @@ def test_a_wrong_energy_axis_is_refused(tmp_path, axes, words):
 
 def test_an_axis_of_unequal_steps_is_refused(tmp_path):
     pytest.importorskip("rsciio")
-    unequal = {"_type": "DataAxis", "name": "Energy loss", "units": "eV", "navigate": False, "axis": np.arange(64.0) ** 2}
+    unequal = {
+        "_type": "DataAxis",
+        "name": "Energy loss",
+        "units": "eV",
+        "navigate": False,
+        "axis": np.arange(64.0) ** 2,
+    }
     write_hspy(tmp_path / "line.hspy", (LINE, unequal))
     with pytest.raises(UnusableInput, match="unequal steps"):
         files.load(tmp_path / "line.hspy")

@@ -134,7 +134,8 @@ def test_a_file_that_is_not_what_its_name_says(tmp_path, make, words):
 
 
 @pytest.mark.parametrize(
-    "name, words", [("absent.ndata1", "does not exist"), ("line.tif", "of no kind that can be read"), ("line", "of no kind")]
+    "name, words",
+    [("absent.ndata1", "does not exist"), ("line.tif", "of no kind that can be read"), ("line", "of no kind")],
 )
 def test_a_file_that_is_not_there_or_of_another_kind(name, words):
     with pytest.raises(UnusableInput, match=words):
