@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, Mapping
 
+from eels_iontransport import wording
 from eels_iontransport.acquire.estimate import Estimate
 from eels_iontransport.acquire.outcome import Ending, Outcome, Progress
 from eels_iontransport.acquire.outcome import State as RunState
 from eels_iontransport.acquire.plan import FRAME_ROLES, LINE_ROLES
 from eels_iontransport.data.record import Role
+from eels_iontransport.wording import DOT, ReadoutText, Roles
 
-from . import wording
 from .form import ROW_LABELS
-from .wording import DOT, ReadoutText, Roles
 
 NO_MICROSCOPE = "No microscope. Existing data can be analysed: EELS > Ion Transport."
 
@@ -97,7 +97,8 @@ class Situation:
     estimate: Estimate | None = None
     blockers: tuple[str, ...] = ()  # sentences of plan, fields and microscope, in the order of the panel
     is_surveying: bool = False
-    progress: Progress | None = None  # while a run is on
+    is_running: bool = False
+    progress: Progress | None = None  # of the run, once it has said anything
     stopping: bool = False
     ended: Ended | None = None
     roles: Roles = Roles()
@@ -161,7 +162,7 @@ def present(situation: Situation) -> Presentation:
 
 def state_of(situation: Situation, blockers: tuple[str, ...]) -> State:
     """Running wins, then the end of the last run, until something about the next one changes."""
-    if situation.progress is not None:
+    if situation.is_running:
         return State.RUNNING
     if situation.ended is not None:
         return situation.ended.state
@@ -244,8 +245,8 @@ def _hint(situation: Situation, blockers: tuple[str, ...], busy: bool) -> tuple[
 
 
 def _percent(situation: Situation) -> int:
-    if situation.progress is not None:
-        return int(round(100 * min(max(situation.progress.fraction, 0.0), 1.0)))
+    if situation.is_running:
+        return 0 if situation.progress is None else int(round(100 * min(max(situation.progress.fraction, 0.0), 1.0)))
     return 100 if situation.ended is not None and situation.ended.state is State.DONE else 0
 
 
