@@ -1,0 +1,201 @@
+"""The simulated microscope: the one owner of specimen, clock, random numbers and controls.
+
+The acquisition port and the Swift devices are two faces of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..data.geometry import Field, Line, Point
+from ..data.regions import Regions
+from ..data.spectrum import EnergyAxis
+from .camera import Camera, Detector
+from .clock import Clock
+from .specimen import SURVEY_NM, Specimen, lco_boundary
+from .spectra import SpectrumModel
+from .stability import EnergyWander, Stability
+from .truth import truth
+
+ELECTRON_CHARGE_C = 1.602176634e-19
+DEFAULT_BEAM_CURRENT_A = 20e-12
+
+DISPERSION, ENERGY_OFFSET = "EELS_eVPerChannel", "ZLPoffset"
+BEAM_CURRENT, BLANKER = "BeamCurrent", "C_Blank"
+STAGE_X, STAGE_Y = "CSH.x", "CSH.y"
+
+# Dispersion (eV per channel) and energy of channel 0 (eV) of the three settings.
+SETTINGS: Mapping[str, tuple[float, float]] = {
+    "vibrational": (0.0004, -0.2),
+    "valence": (0.05, -10.0),
+    "core_loss": (0.1, 20.0),
+}
+_MODELS_KEPT = 6
+
+
+class SimulatedMicroscope:
+    """A HERMES at 60 kV with an EELS camera.
+
+    seed: of all random numbers. time_scale: see `Clock`; None runs without waiting. Positions are nm in the frame of
+    the scan.
+
+    Controls: EELS_eVPerChannel (eV per channel, any positive value), ZLPoffset (eV, nominal energy loss of channel 0),
+    BeamCurrent (A, at the specimen), C_Blank (0, or 1 for frames without beam), CSH.x and CSH.y (m, the specimen moves).
+    """
+
+    def __init__(
+        self,
+        specimen: Specimen | None = None,
+        seed: int = 1,
+        time_scale: float | None = None,
+        *,
+        camera: Camera | None = None,
+        stability: Stability | None = None,
+        beam_current_a: float = DEFAULT_BEAM_CURRENT_A,
+    ) -> None:
+        self.clock = Clock(time_scale)
+        self._lock = threading.RLock()
+        self.controls: dict[str, float] = {
+            DISPERSION: SETTINGS["vibrational"][0],
+            ENERGY_OFFSET: SETTINGS["vibrational"][1],
+            BEAM_CURRENT: beam_current_a,
+            BLANKER: 0.0,
+            STAGE_X: 0.0,
+            STAGE_Y: 0.0,
+        }
+        self.field: Field | None = None
+        self.probe: Point | None = None
+        self.specimen = specimen or lco_boundary()
+        self.camera, self.stability, self.seed = camera or Camera(), stability or Stability(), seed
+        self.reset()
+
+    def reset(
+        self,
+        specimen: Specimen | None = None,
+        seed: int | None = None,
+        *,
+        camera: Camera | None = None,
+        stability: Stability | None = None,
+    ) -> None:
+        """Change the specimen, camera or stability, and start the random numbers afresh; what is not given stays."""
+        with self._lock:
+            self.specimen = specimen or self.specimen
+            self.seed = self.seed if seed is None else seed
+            self.camera = camera or self.camera
+            self.stability = stability or self.stability
+            self._rng = np.random.default_rng(self.seed)
+            self._wander = EnergyWander(self.stability, self.clock.now_s, self._rng)
+            self._detector = Detector(self.camera)
+            self._models: dict[tuple, SpectrumModel] = {}
+
+    # -- controls
+
+    def get(self, control: str) -> float:
+        """Value of a control. Raises KeyError for one that the microscope does not have."""
+        return self.controls[control]
+
+    def set(self, control: str, value: float) -> None:
+        """Set a control. Raises KeyError for an unknown one and ValueError for a value that cannot be."""
+        if control not in self.controls:
+            raise KeyError(control)
+        if not np.isfinite(value) or (control == DISPERSION and value <= 0) or (control == BEAM_CURRENT and value < 0):
+            raise ValueError(f"The control {control} cannot be set to {value}.")
+        with self._lock:
+            self.controls[control] = float(value)
+
+    def use(self, setting: str) -> None:
+        """Set dispersion and energy offset to one of SETTINGS."""
+        for control, value in zip((DISPERSION, ENERGY_OFFSET), SETTINGS[setting]):
+            self.set(control, value)
+
+    @property
+    def energy(self) -> EnergyAxis:
+        """The nominal energy axis; the zero-loss peak lies within a few meV of 0, as far as jitter and drift allow."""
+        return EnergyAxis(self.get(ENERGY_OFFSET), self.get(DISPERSION), self.camera.channels)
+
+    def dose(self, exposure_s: float, frames: int = 1) -> float:
+        """Electrons that reach the specimen."""
+        return self.get(BEAM_CURRENT) * exposure_s * frames / ELECTRON_CHARGE_C
+
+    # -- acquisition
+
+    def displacement_nm(self) -> tuple[float, float]:
+        """(y, x) by which stage and drift have moved the specimen in the frame of the scan."""
+        drift_y, drift_x = (rate * self.clock.now_s / 60.0 for rate in self.stability.spatial_drift_nm_per_min)
+        return drift_y + 1e9 * self.get(STAGE_Y), drift_x + 1e9 * self.get(STAGE_X)
+
+    def frame(self, position: Point, exposure_s: float) -> np.ndarray:
+        """Counts of one frame at the position, (channels,) float32. Does not wait: the caller lets the time pass."""
+        with self._lock:
+            shift_ev = self._wander.shift_ev(self.clock.now_s)
+            if self.get(BLANKER):
+                expected = np.zeros(self.camera.channels)
+            else:
+                x = position.x_nm - self.displacement_nm()[1]
+                expected = self.dose(exposure_s) * self._model().expected(x, np.array([shift_ev]))[0]
+            return self._detector.expose(expected, self._rng)
+
+    def frames(
+        self,
+        exposure_s: float,
+        frames: int = 1,
+        position: Point | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> np.ndarray:
+        """Counts (frames, channels) at the position, or at the parked probe; fewer frames when cancelled.
+
+        Raises ValueError where there is no position.
+        """
+        place = position or self.probe
+        if place is None:
+            raise ValueError("The probe is not parked; give a position.")
+        rows = []
+        for _ in range(frames):
+            counts = self.frame(place, exposure_s)
+            if self.clock.wait(exposure_s, cancelled):
+                break
+            rows.append(counts)
+        return np.array(rows, dtype=np.float32).reshape(len(rows), self.camera.channels)
+
+    def survey(self, field: Field | None = None, shape: tuple[int, int] = (256, 256)) -> np.ndarray:
+        """A dark-field image of the field, (y, x); the field is kept as that of the last survey."""
+        self.field = field or Field(SURVEY_NM, SURVEY_NM)
+        return self.image(self.field, shape)
+
+    def image(self, field: Field, shape: tuple[int, int]) -> np.ndarray:
+        """Dark-field intensities of the field, (y, x) float32, with noise."""
+        fractions = np.meshgrid(*((np.arange(n) + 0.5) / n - 0.5 for n in shape), indexing="ij")
+        y, x = fractions[0] * field.height_nm, fractions[1] * field.width_nm
+        c, s = np.cos(field.rotation_rad), np.sin(field.rotation_rad)
+        moved_y, moved_x = self.displacement_nm()
+        image_y, image_x = field.centre.y_nm + c * y - s * x - moved_y, field.centre.x_nm + c * x + s * y - moved_x
+        with self._lock:
+            noise = 0.03 * self._rng.standard_normal(shape)
+        return (1000.0 * (self.specimen.brightness(image_y, image_x) + noise)).astype(np.float32)
+
+    def truth(
+        self, line: Line, regions: Regions | None = None, exposures: Mapping[str, tuple[float, int]] | None = None
+    ) -> dict:
+        """What an analysis of the line should find; see `truth.truth`.
+
+        exposures: exposure in s and number of frames of a pixel for each role, for the doses.
+        """
+        content = {
+            "seed": self.seed,
+            "beam_current_pa": 1e12 * self.get(BEAM_CURRENT),
+            "counts_per_electron": self.camera.counts_per_electron,
+            "electrons_per_pixel": {str(k): self.dose(*v) for k, v in (exposures or {}).items()},
+        }
+        return {**truth(self.specimen, line, regions), **content}
+
+    def _model(self) -> SpectrumModel:
+        axis = self.energy
+        key = (axis.offset_ev, axis.step_ev)
+        if key not in self._models:
+            while len(self._models) >= _MODELS_KEPT:
+                self._models.pop(next(iter(self._models)))
+            self._models[key] = SpectrumModel(self.specimen, axis)
+        return self._models[key]
