@@ -43,7 +43,7 @@ class SimulatedMicroscope:
     the scan.
 
     Controls: EELS_eVPerChannel (eV per channel, any positive value), ZLPoffset (eV, nominal energy loss of channel 0),
-    BeamCurrent (A, at the specimen), C_Blank (0, or 1 for frames without beam), CSH.x and CSH.y (m, the specimen moves).
+    BeamCurrent (A, at the specimen), C_Blank (0, or 1 for frames without beam), CSH.x and CSH.y (m, of the specimen).
     """
 
     def __init__(
