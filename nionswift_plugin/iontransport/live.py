@@ -1,0 +1,191 @@
+"""The session computation: one live computation turns the spectra of a session into all of its results.
+
+Saved projects name it by `COMPUTATION_ID` and hold its parameters, so both stay; `version` tells later readers which
+parameters to expect.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import weakref
+from typing import Any, Mapping
+
+from nion.swift.model import DataItem, DocumentModel, Symbolic
+
+from eels_iontransport import materials
+from eels_iontransport.data.record import METADATA_KEY, Role
+from eels_iontransport.data.regions import Regions
+from eels_iontransport.materials import Recipe
+
+from . import presentation, results
+from .evaluation import LiveSession, Request, Shown, Throttle, spectra_of
+from .host import computations, display
+
+_LOG = logging.getLogger(__name__)
+
+COMPUTATION_ID = "eels_iontransport.session"
+VERSION = 1
+
+_RUNS_PER_SECOND = 3.0
+_throttle = Throttle(1.0 / _RUNS_PER_SECOND)
+_sessions: weakref.WeakKeyDictionary[Symbolic.Computation, LiveSession] = weakref.WeakKeyDictionary()
+
+
+class SessionComputation:
+    """Runs the session on the host's worker thread and shows its results on the main thread."""
+
+    label = "Ion transport session"
+    inputs = {
+        "vibrational": {"label": "Vibrational spectra"},
+        "sources": {"label": "Spectra and regions"},
+        "material": {"label": "Material"},
+        "mode": {"label": "Mode"},
+    }
+    outputs = {
+        results.MAP: {"label": "Normalised map"},
+        results.REGIONS: {"label": "Regions"},
+        results.FIT: {"label": "Fit"},
+        results.SHIFT: {"label": "Shift"},
+        results.RATIO: {"label": "Ratio"},
+        results.THICKNESS: {"label": "t/lambda"},
+    }
+
+    def __init__(self, computation: Any, **kwargs: Any) -> None:
+        self.computation = computation
+        self._model = computations.model(computation)
+        self._session = _sessions.setdefault(self._model, LiveSession())
+        self._result = Shown()
+
+    def execute(self, **kwargs: Any) -> None:
+        """Recompute what changed. What stands in the way becomes a sentence in the results, never an exception."""
+        _throttle.wait()
+        model = self._model
+        roles = json.loads(computations.value(model, "roles", "{}"))
+        request = Request(
+            items={
+                Role(roles[str(item.uuid)]): item
+                for item in computations.data_sources(model)
+                if str(item.uuid) in roles
+            },
+            material=computations.value(model, "material"),
+            mode=computations.value(model, "mode"),
+            intervals=display.intervals(computations.graphic_sources(model)),
+            automatic=json.loads(computations.value(model, presentation.AUTOMATIC, "{}")),
+            wanted=list(computations.outputs(model)),
+        )
+        self._result = self._session.run(request, lambda: computations.is_closed(model))
+
+    def commit(self) -> None:
+        """Set data and display properties; nothing is computed here."""
+        try:
+            presentation.show(self.computation, self._model, self._result)
+        except Exception:  # the host would drop it, and with it every later run of this computation
+            _LOG.exception("The results of a live session could not be shown")
+
+
+def register() -> None:
+    """Make the computation known to the host; at import of the plug-in, before a project is opened."""
+    computations.register(COMPUTATION_ID, SessionComputation)
+
+
+def attach_session(
+    document_model: DocumentModel.DocumentModel,
+    items: Mapping[Role | str, DataItem.DataItem],
+    material: str,
+    *,
+    mode: str = "shared",
+    regions: Regions | None = None,
+) -> dict[str, DataItem.DataItem]:
+    """Analyse items live; returns the result items by the names in `results` (map, regions, fit, shift, ratio, ...).
+
+    `items` by role; "vibrational" has to be there. Attaching more items to the same vibrational item, material and
+    mode adds them, and the results they bring, to the session that is there. The readout is kept with the fit.
+    Regions are found by themselves until they are given here or their graphics are dragged.
+
+    Main thread only. Raises UnusableInput for a material that cannot be read.
+    """
+    by_role = {Role(role): item for role, item in items.items()}
+    vibrational = by_role[Role.VIBRATIONAL]
+    recipe = materials.load(material)
+    computation = _existing(document_model, vibrational, material, mode)
+    made = computations.outputs(computation) if computation is not None else {}
+    if computation is not None:
+        by_role = {**_items_by_role(computation), **by_role}
+    wanted = results.expected(recipe, [role.value for role in by_role], spectra_of(vibrational).is_line)
+    added = _new_outputs(document_model, [name for name in wanted if name not in made], recipe, vibrational)
+    roles = json.dumps({str(item.uuid): role.value for role, item in by_role.items()})
+    if computation is None:
+        values = {"version": VERSION, "material": material, "mode": mode, "roles": roles, presentation.AUTOMATIC: "{}"}
+        computation = computations.create(
+            document_model,
+            COMPUTATION_ID,
+            master=(Role.VIBRATIONAL.value, vibrational),
+            sources=[item for role, item in by_role.items() if role is not Role.VIBRATIONAL],
+            values=values,
+            outputs=added,
+            label=SessionComputation.label,
+        )
+    else:
+        for name, item in added.items():
+            computations.add_output(computation, name, item)
+        computations.set_value(computation, "roles", roles)
+        computations.add_sources(computation, by_role.values())
+    if regions is not None:
+        _give_regions(document_model, computation, regions)
+    return computations.outputs(computation)
+
+
+def readout(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> dict[str, Any] | None:
+    """The readout of the session that an item belongs to, as spectrum or as result; None without a session or result."""
+    for computation in computations.find(document_model, COMPUTATION_ID, item):
+        fit = computations.outputs(computation).get(results.FIT)
+        content = fit.metadata.get(METADATA_KEY, {}) if fit is not None else {}
+        if content.get("readout"):
+            return dict(content["readout"])
+    return None
+
+
+def sentence(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> str:
+    """What stands in the way of results of the session that an item belongs to; empty where nothing does."""
+    for computation in computations.find(document_model, COMPUTATION_ID, item):
+        fit = computations.outputs(computation).get(results.FIT)
+        if fit is not None:
+            return str(fit.metadata.get(METADATA_KEY, {}).get("sentence", ""))
+    return ""
+
+
+def _existing(
+    document_model: DocumentModel.DocumentModel, vibrational: DataItem.DataItem, material: str, mode: str
+) -> Symbolic.Computation | None:
+    for computation in computations.find(document_model, COMPUTATION_ID, vibrational):
+        parameters = (computations.value(computation, "material"), computations.value(computation, "mode"))
+        if parameters == (material, mode) and computations.data_sources(computation)[:1] == [vibrational]:
+            return computation
+    return None
+
+
+def _items_by_role(computation: Symbolic.Computation) -> dict[Role, DataItem.DataItem]:
+    roles = json.loads(computations.value(computation, "roles", "{}"))
+    items = computations.data_sources(computation)
+    return {Role(roles[str(item.uuid)]): item for item in items if str(item.uuid) in roles}
+
+
+def _new_outputs(
+    document_model: DocumentModel.DocumentModel, names: list[str], recipe: Recipe, vibrational: DataItem.DataItem
+) -> dict[str, DataItem.DataItem]:
+    base = vibrational.title.removesuffix(" vibrational")
+    titles = results.titles(recipe)
+    made = {}
+    for name in names:
+        title = f"{base} {titles[name]}"
+        made[name] = display.new_item(document_model, title, results.placeholder(name), results.LAYERS.get(name))
+    return made
+
+
+def _give_regions(
+    document_model: DocumentModel.DocumentModel, computation: Symbolic.Computation, regions: Regions
+) -> None:
+    spectra = spectra_of(computations.data_sources(computation)[0])
+    places = results.fractions(regions, results.line_axis(spectra.position_nm), len(spectra.rows))
+    presentation.place_regions(document_model, computation, places)
