@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Protocol, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from eels_iontransport import materials, session, wording
+from eels_iontransport import materials, wording
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.record import Record, Role, Status
 from eels_iontransport.data.regions import Regions

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import weakref
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from nion.swift.model import DataItem, DocumentModel, Symbolic
 
@@ -137,7 +138,7 @@ def attach_session(
 
 
 def readout(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> dict[str, Any] | None:
-    """The readout of the session that an item belongs to, as spectrum or as result; None without a session or result."""
+    """The readout of the session that an item belongs to, as spectrum or as result; None where there is none."""
     for computation in computations.find(document_model, COMPUTATION_ID, item):
         fit = computations.outputs(computation).get(results.FIT)
         content = fit.metadata.get(METADATA_KEY, {}) if fit is not None else {}

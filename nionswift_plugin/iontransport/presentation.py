@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any
 
 from nion.swift.model import DataItem, DocumentModel, Symbolic
 
@@ -106,13 +107,11 @@ def _fill(
 
 def _texts(result: Shown) -> dict[str, str]:
     """What is said of each result in its title, in the words of the panel."""
-    if result.progress:
-        return dict.fromkeys(
-            (results.MAP, results.REGIONS, results.SHIFT, results.RATIO, results.THICKNESS), result.progress
-        )
     words = wording.readout_text(result.readout, result.roles)
-    return {
-        results.SHIFT: words.shift,
-        results.RATIO: words.ratio,
-        results.FIT: words.shift if not result.roles.shift_peak else result.outputs[results.FIT].summary,
-    }
+    fit = result.outputs.get(results.FIT)
+    texts = {results.SHIFT: words.shift, results.RATIO: words.ratio, results.FIT: fit.summary if fit else ""}
+    if not result.roles.shift_peak:
+        texts[results.FIT] = words.shift
+    if not result.progress:
+        return texts
+    return {**dict.fromkeys(results.NAMES, result.progress), results.FIT: texts[results.FIT]}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Collection, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ LABELS = {region_names.GRAIN_1: "grain 1", region_names.BOUNDARY: "boundary", re
 
 MAP, REGIONS, FIT, SHIFT, RATIO, THICKNESS = "map", "regions", "fit", "shift", "ratio", "thickness"
 
+NAMES = (MAP, REGIONS, FIT, SHIFT, RATIO, THICKNESS)
 PROFILES = (SHIFT, RATIO, THICKNESS)
 
 MAP_ASPECT = 1.4  # width over height of the map on the screen
