@@ -2,6 +2,7 @@
 #   PYTHON=python3.13 make test     chooses the Python
 #   HEADLESS=1 make demo            runs without a window; OUT=folder says where the results go
 #   TESTS=tests/test_wheel.py make test     runs some of the tests
+#   BENCH=simulator make bench      measures some of the figures
 
 ifndef PYTHON
 PYTHON := $(shell tools/find_python)
@@ -13,6 +14,7 @@ VENV := .venv-$(VERSION)
 BIN := $(VENV)/bin
 OUT ?= demo_results
 TESTS ?=
+BENCH ?=
 LINT = $(BIN)/ruff check --quiet --output-format concise . && $(BIN)/mypy
 
 ifeq ($(HEADLESS)$(DISPLAY)$(WAYLAND_DISPLAY),)
@@ -21,12 +23,13 @@ HEADLESS := 1
 endif
 endif
 
-.PHONY: help python test lint demo clean
+.PHONY: help python test lint demo bench clean
 
 help:
 	@echo "make test    set up, then run the linter, the type checker and every test"
 	@echo "make demo    set up, then run a whole simulated session and print its readout"
 	@echo "make lint    the linter and the type checker only"
+	@echo "make bench   measure the figures that the project means to reach"
 	@echo "make clean   remove the virtual environments and what was built"
 
 python:
@@ -60,6 +63,9 @@ else
 	@"$(PYTHON)" tools/check_system.py x11 || { echo "Without a window: HEADLESS=1 make demo."; exit 1; }
 	$(BIN)/eels-iontransport demo --out $(OUT)
 endif
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks $(BENCH)
 
 clean:
 	rm -rf .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
