@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Variance of a channel = `variance_per_count` x counts + `floor`, with correlated neighbours.
+    """Variance of a channel of a row = `variance_per_count` x counts + `floor`, with correlated neighbours.
 
     source: "given" (gain known), "frames" (from kept frames), "estimated" (from smooth parts of the spectra).
     electrons_per_count: None where the gain is unknown.
@@ -22,10 +22,10 @@ class NoiseModel:
     correlation: float = 1.0
     floor: float = 0.0
 
-    def variance(self, counts: np.ndarray) -> np.ndarray:
-        """Variance of each channel, same shape as `counts`; never below that of one electron."""
+    def variance(self, counts: np.ndarray, rows: int = 1) -> np.ndarray:
+        """Variance of each channel of a sum of `rows` rows, same shape as `counts`; never below that of one electron."""
         one_electron = max(self.variance_per_count, 1e-300)
-        return self.variance_per_count * np.maximum(counts, one_electron) + self.floor
+        return self.variance_per_count * np.maximum(counts, one_electron) + self.floor * rows
 
     def to_dict(self) -> dict:
         return {

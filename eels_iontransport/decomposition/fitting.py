@@ -161,7 +161,8 @@ def _block(setup: Setup, spectrum: Aligned) -> tuple[Block, np.ndarray]:
     """A spectrum in the fit window, and the background (m,) that was subtracted from it."""
     window = _channels(spectrum, setup.window_mev)
     energy, counts = spectrum.energy_mev[window], spectrum.counts[window]
-    variance = setup.noise.variance(uniform_filter1d(spectrum.counts, SMOOTHING_CHANNELS)) * setup.noise.correlation
+    smooth = uniform_filter1d(spectrum.counts, SMOOTHING_CHANNELS)
+    variance = setup.noise.variance(smooth, spectrum.rows) * setup.noise.correlation
     if not np.all(np.isfinite(counts)) or counts.max() <= 0:
         raise UnusableInput("The spectrum holds no counts in the fit window; check exposure and energy axis.")
     if setup.is_published:
@@ -180,7 +181,7 @@ def _block(setup: Setup, spectrum: Aligned) -> tuple[Block, np.ndarray]:
 def _channels(spectrum: Aligned, window_mev: Interval) -> slice:
     """The channels of a window: as many for every spectrum of the same step, wherever its zero lies."""
     low, high = window_mev
-    count = int((high - low) / spectrum.step_mev)
+    count = int((high - low) / spectrum.step_mev + 1e-6)
     first = int(np.searchsorted(spectrum.energy_mev, low))
     if spectrum.energy_mev[0] > low or first + count > spectrum.energy_mev.size or low <= 0:
         raise UnusableInput(

@@ -9,7 +9,6 @@ import numpy as np
 from ..measure import zlp
 
 REACH_MEV = 120.0  # beyond it the tails hold less than a hundredth of the response
-CORE_WIDTHS = 1.5  # within so many FWHM of zero the loss side is the ZLP's own; beyond, specimen losses may sit on it
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +28,9 @@ class Response:
 def from_vacuum(energy_mev: np.ndarray, counts: np.ndarray) -> Response:
     """Response from a vacuum ZLP whose zero lies at 0 meV; energy_mev, counts: (m,).
 
-    Phonon polaritons reach hundreds of nm into the vacuum, so that even a vacuum spectrum may carry losses: beyond the
-    core the lower of loss side and mirrored gain side counts.
+    The vacuum has to be far from the specimen: phonon polaritons reach beyond a hundred nm.
     """
-    core = CORE_WIDTHS * _fwhm(energy_mev, counts)
-    mirrored = np.interp(-energy_mev, energy_mev, counts, left=0.0, right=0.0)
-    seen = (energy_mev <= core) | (-energy_mev < energy_mev[0])
-    return _normalised(energy_mev, np.where(seen, counts, np.minimum(counts, mirrored)), "vacuum ZLP")
+    return _normalised(energy_mev, counts, "vacuum ZLP")
 
 
 def from_gain_side(energy_mev: np.ndarray, counts: np.ndarray) -> Response:

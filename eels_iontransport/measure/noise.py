@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.optimize import nnls
 
 from ..data.noise import NoiseModel
 from ..data.spectrum import Spectra
@@ -12,24 +13,27 @@ from ..data.spectrum import Spectra
 BLOCK_CHANNELS = 25  # a tail bends little over so many channels ...
 BLOCK_ORDER = 3  # ... and a cubic takes out what bend there is
 MAXIMUM_LAG = 3  # point spread reaches this many neighbours
+OUTLIER = 2.0  # a block with so many times the expected variance holds a feature
+ITERATIONS = 6
 MAXIMUM_ROWS = 64  # more rows make the estimate no better than it needs to be
 
 
 def estimate(spectra: Spectra) -> NoiseModel:
     """Noise model of spectra of unknown gain: variance per count and correlation of neighbours, source "estimated".
 
-    Blocks of channels outside the zero-loss peak are fitted with a cubic; what is left over, divided by the counts,
-    is noise. The median over the blocks keeps features out of it. Spectra with no block to measure in count as Poisson.
+    Blocks of channels outside the zero-loss peak are fitted with a cubic; what is left over is noise, whose variance is
+    a part that grows with the counts and a floor (read noise). Blocks that stand out hold a feature and are left aside.
+    Spectra with no block to measure in count as Poisson.
     """
     residuals, levels = _block_residuals(spectra)
     if not len(residuals):
         return NoiseModel("estimated", 1.0)
-    degrees = BLOCK_CHANNELS - BLOCK_ORDER - 1
-    per_count = (residuals**2).sum(axis=1) / degrees / levels
-    scale = float(np.median(per_count) / _median_of_chi_square(degrees))
+    variances = (residuals**2).sum(axis=1) / (BLOCK_CHANNELS - BLOCK_ORDER - 1)
+    scale, floor = _scale_and_floor(variances, levels)
     if not scale > 0:
         return NoiseModel("estimated", 1.0)
-    return NoiseModel("estimated", scale, None, _correlation(residuals, per_count))
+    excess = variances / (scale * levels + floor)
+    return NoiseModel("estimated", scale, None, _correlation(residuals, excess), floor)
 
 
 def for_spectra(spectra: Spectra) -> NoiseModel:
@@ -43,9 +47,8 @@ def for_spectra(spectra: Spectra) -> NoiseModel:
     if known is None:
         return measured
     per_channel = min(measured.variance_per_count, known.variance_per_count)
-    return replace(
-        known, variance_per_count=per_channel, correlation=max(1.0, known.variance_per_count / per_channel)
-    )
+    correlation = max(1.0, known.variance_per_count / per_channel)
+    return replace(known, variance_per_count=per_channel, correlation=correlation, floor=measured.floor)
 
 
 def _block_residuals(spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
@@ -65,9 +68,9 @@ def _block_residuals(spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
     return residuals[usable], levels[usable]
 
 
-def _correlation(residuals: np.ndarray, per_count: np.ndarray) -> float:
+def _correlation(residuals: np.ndarray, excess: np.ndarray) -> float:
     """1 + 2 sum(rho_k) over the quieter half of the blocks, which hold no feature."""
-    quiet = residuals[per_count <= np.median(per_count)]
+    quiet = residuals[excess <= np.median(excess)]
     power = (quiet**2).sum(axis=1)
     quiet = quiet[power > 0] / np.sqrt(power[power > 0])[:, None]
     if not len(quiet):
@@ -85,6 +88,14 @@ def _correlation(residuals: np.ndarray, per_count: np.ndarray) -> float:
     return total
 
 
-def _median_of_chi_square(degrees: int) -> float:
-    """Median of chi-squared over its degrees of freedom (Wilson-Hilferty)."""
-    return (1 - 2 / (9 * degrees)) ** 3
+def _scale_and_floor(variances: np.ndarray, levels: np.ndarray) -> tuple[float, float]:
+    """variance = scale level + floor, neither negative, over blocks (b,) of which some hold features."""
+    design = np.stack([levels, np.full_like(levels, levels.max())], axis=1)  # second column scaled alike
+    coefficients = np.array([np.median(variances / levels), 0.0])
+    for _ in range(ITERATIONS):
+        expected = np.maximum(design @ coefficients, 1e-300)
+        plain = variances < OUTLIER * expected
+        if plain.sum() < 2:
+            break
+        coefficients = nnls(design[plain] / expected[plain, None], variances[plain] / expected[plain])[0]
+    return float(coefficients[0]), float(coefficients[1] * levels.max())
