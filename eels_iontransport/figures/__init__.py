@@ -1,0 +1,57 @@
+"""Figures of an evaluation, written as PNG files. Needs matplotlib, which is imported when the first one is drawn."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..data.regions import NAMES, SPECTRUM
+from ..evaluation import Evaluation
+from ..files.export import whole_file
+from ..materials import Recipe
+from . import profiles, spectra, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw", "save"]
+
+
+def draw(evaluation: Evaluation, recipe: Recipe) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    """The figures that the evaluation has the data for: (file name without ending, how to draw it)."""
+    fits = evaluation.fits
+    polaritonic = [peak.name for peak in recipe.aloof_peaks]
+    aloof, single = evaluation.aloof_fit, fits.get(SPECTRUM)
+    if aloof is not None:
+        yield "aloof_fit", lambda: spectra.draw_fits({"aloof": aloof}, {"aloof": "Aloof spectrum"}, polaritonic)
+    if single is not None:
+        title = {SPECTRUM: f"{recipe.title}: single spectrum"}
+        yield "spectrum_fit", lambda: spectra.draw_fits({SPECTRUM: single}, title, polaritonic)
+        yield "spectrum_background", lambda: spectra.draw_background(single, title[SPECTRUM])
+    along = {name: fits[name] for name in NAMES if name in fits}
+    if along:
+        yield "region_fits", lambda: spectra.draw_fits(along, style.REGION_LABELS, polaritonic)
+    peak = evaluation.shift_peak
+    if along and peak is not None:
+        found = evaluation.readout.get("ldo_peak", {})
+        centres = {name: found.get(f"{name}_mev") for name in along}
+        yield f"{peak.lower()}_peak", lambda: spectra.draw_peak(along, peak, centres)
+    shown = profiles.wanted(evaluation, recipe.ratio)
+    if shown:
+        yield "profiles", lambda: profiles.draw_profiles(evaluation, shown)
+    if evaluation.normalised is not None and len(evaluation.normalised) > 1:
+        yield "line_map", lambda: profiles.draw_map(evaluation)
+
+
+def save(evaluation: Evaluation, recipe: Recipe, folder: str | os.PathLike[str]) -> list[Path]:
+    """Writes every figure into the folder and returns their paths. Raises UnusableInput where it cannot be written."""
+    written = []
+    for name, make in draw(evaluation, recipe):
+        path = Path(folder) / f"{name}.png"
+        figure = make()
+        with whole_file(path) as part:
+            figure.savefig(part, dpi=style.DPI)
+        written.append(path)
+    return written
