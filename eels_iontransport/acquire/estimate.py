@@ -45,7 +45,7 @@ def estimate(plan: Plan, site: Site, beam_current_pa: float | None = None) -> Es
     """
     seconds = sum(step_seconds(plan, step, site) for step in plan.steps) + _settling_s(plan, site)
     exposure = sum(s.exposure_s * s.frames * (1 if s.rows_are_frames else plan.rows(s)) for s in plan.steps)
-    size = sum(plan.rows(step) * site.channels * BYTES_PER_COUNT for step in plan.steps)
+    size = sum(plan.rows(step) * site.camera.channels * BYTES_PER_COUNT for step in plan.steps)
     on_line = sum(step.exposure_s * step.frames for step in plan.steps if step.role in LINE_ROLES)
     electrons = on_line * ELECTRONS_PER_SECOND_AND_PA * (math.nan if beam_current_pa is None else beam_current_pa)
     return Estimate(seconds, exposure, size, electrons, electrons / _pixel_area_nm2(plan, site))

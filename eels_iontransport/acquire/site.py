@@ -49,15 +49,28 @@ class Beam:
 
 
 @dataclass(frozen=True)
+class Camera:
+    """The EELS camera, after summing over its height; None where the site does not know.
+
+    saturation_counts: counts at which a channel of one frame is full. electrons_per_count: instead of what the host
+    says of the camera.
+    """
+
+    channels: int = 2048
+    saturation_counts: float | None = None
+    electrons_per_count: float | None = None
+
+
+@dataclass(frozen=True)
 class Site:
     """One microscope. `overhead_s` is the time a probe position costs beyond its exposure."""
 
     name: str
     settings: Mapping[str, Setting]
     beam: Beam = Beam()
+    camera: Camera = Camera()
     energy_offset_control: str = ""
     probe_settle_s: float = 0.0
-    channels: int = 2048
     overhead_s: float = 0.007
 
 
@@ -95,15 +108,13 @@ def parse(text: str, where: str = "site file") -> Site:
             name=table.text("name"),
             settings={name: _setting(entry) for name, entry in table.named_tables("settings")},
             beam=_beam(table.optional_table("beam")),
+            camera=_camera(table.optional_table("camera")),
             energy_offset_control=table.text("energy_offset_control", ""),
             probe_settle_s=_between(table, "probe_settle_s", 0.0, 0.0, MAXIMUM_SETTLE_S),
-            channels=table.integer("channels", Site.channels),
             overhead_s=_between(table, "overhead_s", Site.overhead_s, 0.0, MAXIMUM_SETTLE_S),
         )
         if not site.settings:
             raise table.refuse("settings", "must name at least one spectrometer setting")
-        if site.channels < 1:
-            raise table.refuse("channels", f"must be at least 1, not {site.channels}")
     return site
 
 
@@ -143,10 +154,28 @@ def _beam(table: Table | None) -> Beam:
             blanker_control=table.text("blanker_control", ""),
             diameter_nm=table.number("diameter_nm", Beam.diameter_nm),
         )
-        for key, value in (("current_pa_per_unit", beam.current_pa_per_unit), ("diameter_nm", beam.diameter_nm)):
-            if value <= 0:
-                raise table.refuse(key, f"must be positive, and is {value}")
+        for key in ("current_pa_per_unit", "diameter_nm"):
+            _check_positive(table, key, getattr(beam, key))
         return beam
+
+
+def _camera(table: Table | None) -> Camera:
+    if table is None:
+        return Camera()
+    with table:
+        camera = Camera(
+            channels=table.integer("channels", Camera.channels),
+            saturation_counts=table.optional_number("saturation_counts"),
+            electrons_per_count=table.optional_number("electrons_per_count"),
+        )
+        for key in ("channels", "saturation_counts", "electrons_per_count"):
+            _check_positive(table, key, getattr(camera, key))
+        return camera
+
+
+def _check_positive(table: Table, key: str, value: float | None) -> None:
+    if value is not None and value <= 0:
+        raise table.refuse(key, f"must be positive, and is {value:g}")
 
 
 def _between(table: Table, key: str, default: float, low: float, high: float) -> float:

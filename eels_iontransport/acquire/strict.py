@@ -51,6 +51,10 @@ class Table:
             raise self.refuse(key, f"must be a finite number, not {_kind(value)}")
         return float(value)
 
+    def optional_number(self, key: str) -> float | None:
+        """The number under `key`; None where it is absent or null."""
+        return None if self._get(key, None) is None else self.number(key)
+
     def integer(self, key: str, default: int = _REQUIRED) -> int:
         value = self._get(key, default)
         if isinstance(value, bool) or not isinstance(value, int):

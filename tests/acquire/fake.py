@@ -10,7 +10,7 @@ import numpy as np
 
 from eels_iontransport.acquire.plan import Plan, Step
 from eels_iontransport.acquire.port import Frames, MicroscopeFault
-from eels_iontransport.acquire.site import Beam, ControlValue, Setting, Site
+from eels_iontransport.acquire.site import Beam, Camera, ControlValue, Setting, Site
 from eels_iontransport.data.geometry import Field, Line, Point
 from eels_iontransport.data.record import Role
 from eels_iontransport.data.spectrum import EnergyAxis
@@ -29,7 +29,7 @@ def site(**changes: object) -> Site:
         "valence": setting(0.05, -1.0),
         "core_loss": setting(0.1, 40.0),
     }
-    fields = {"name": "fake", "settings": settings, "beam": Beam("current", 1e12, "blank"), "channels": CHANNELS}
+    fields = {"name": "fake", "settings": settings, "beam": Beam("current", 1e12, "blank"), "camera": Camera(CHANNELS)}
     return Site(**{**fields, **changes})
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from eels_iontransport.acquire.estimate import estimate
 from eels_iontransport.acquire.plan import Plan, Step
-from eels_iontransport.acquire.site import Beam, Setting
+from eels_iontransport.acquire.site import Beam, Camera, Setting
 from eels_iontransport.data.record import Role
 
 from .fake import line, plan, site
@@ -35,7 +35,7 @@ def test_pixels_closer_than_the_probe_share_their_electrons():
 
 def test_time_and_size():
     settings = {name: Setting(entry.controls, settle_s=3.0) for name, entry in site().settings.items()}
-    the_site = site(settings=settings, overhead_s=0.01, probe_settle_s=0.02, channels=1000)
+    the_site = site(settings=settings, overhead_s=0.01, probe_settle_s=0.02, camera=Camera(1000))
     cost = estimate(plan(), the_site)
     points = [4 * 0.01, 6 * 0.01, *[3 * 0.01] * 5, *[2 * 0.01] * 5, *[2 * 0.01] * 5]
     assert cost.seconds == pytest.approx(sum(points) + 0.03 * len(points) + 3 * 3.0)

@@ -13,6 +13,8 @@ name = "mine"
 [beam]
 current_control = "I"
 current_pa_per_unit = 1e12
+[camera]
+saturation_counts = 65535
 [settings.vibrational]
 settle_s = 1.5
 controls = [
@@ -43,6 +45,7 @@ def test_a_file_of_ones_own(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(TEXT, "utf-8")
     site = sites.load(path)
+    assert site.camera.saturation_counts == 65535.0 and site.camera.electrons_per_count is None
     assert site.name == "mine" and site.beam.current_control == "I" and site.beam.blanker_control == ""
     setting = site.settings["vibrational"]
     assert setting.settle_s == 1.5
@@ -66,6 +69,8 @@ BROKEN = {
     "no name": ('name = "mine"', "", "the key 'name' is missing"),
     "name is no text": ('name = "mine"', "name = 3", "'name' must be text, not 3"),
     "no current": ("1e12", "0.0", "'current_pa_per_unit' must be positive"),
+    "no full scale": ("65535", "-1", "camera: 'saturation_counts' must be positive, and is -1"),
+    "full scale is text": ("65535", "'16 bit'", "camera: 'saturation_counts' must be a finite number"),
     "not TOML": ('name = "mine"', "name = mine", "not valid TOML"),
 }
 
