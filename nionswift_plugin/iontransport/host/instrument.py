@@ -1,0 +1,278 @@
+"""The microscope as Swift knows it, behind the acquisition port.
+
+The instrument's parts are looked up at each use: they may be registered late, replaced or gone.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from nion.instrumentation import camera_base
+from nion.utils import Geometry, Registry
+
+from eels_iontransport.acquire.port import Frames, MicroscopeFault
+from eels_iontransport.acquire.site import Site
+from eels_iontransport.data.errors import UnusableInput
+from eels_iontransport.data.geometry import Field, Point
+from eels_iontransport.data.spectrum import EnergyAxis
+from eels_iontransport.data.units import ev_per_unit
+
+_LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+STOP_TIMEOUT_S = 20.0  # a live view with long exposures takes as long to stop
+EXPOSURE_TOLERANCE = 0.01
+
+
+def missing() -> list[str]:
+    """One sentence for each part of the instrument that acquiring needs and that is not there."""
+    stem = Registry.get_component("stem_controller")
+    if stem is None:
+        return ["There is no microscope; existing data can be analysed: EELS > Ion Transport."]
+    found = []
+    if stem.scan_controller is None:
+        found.append("There is no scan controller to park the probe with; connect the scan unit and restart Swift.")
+    if stem.eels_camera is None:
+        found.append("There is no EELS camera; connect it, or assign it to the microscope, and restart Swift.")
+    return found
+
+
+def scan_field() -> Field | None:
+    """The field that the scan has now, in which the probe is parked; None without a scan."""
+    stem = Registry.get_component("stem_controller")
+    context = getattr(stem, "scan_context", None)
+    size = context.fov_size_nm if context is not None else None
+    if context is None or size is None or stem.scan_controller is None:
+        return None
+    centre = context.center_nm or Geometry.FloatPoint()
+    return Field(size.height, size.width, Point(centre.y, centre.x), context.rotation_rad or 0.0)
+
+
+class SwiftMicroscope:
+    """Implements `acquire.port.Microscope` on the registered STEM controller and its scan and EELS camera.
+
+    field: that of the survey on which places were marked, None without one. The scan is given this field for the run,
+    because Swift parks the probe at fractions of the scan's field.
+    """
+
+    def __init__(self, site: Site, field: Field | None) -> None:
+        self._site = site
+        self._field = field
+        self._cancelled = threading.Event()
+        self._camera: Any = None  # of the run, so that `end` and `cancel` reach the one that was used
+        self._scan: Any = None
+        self._camera_parameters: Any = None
+        self._scan_parameters: Any = None
+        self._playing: list[Any] = []
+        self._sequence: Any = None
+
+    def missing(self) -> list[str]:
+        return missing()
+
+    def field(self) -> Field | None:
+        return self._field
+
+    def begin(self) -> None:
+        self._cancelled.clear()
+        stem = _stem()
+        self._camera, self._scan = stem.eels_camera, stem.scan_controller
+        self._camera_parameters = self._scan_parameters = self._sequence = None
+        self._playing = []
+        for source in (self._scan, self._camera):
+            if source.is_playing:
+                self._playing.append(source)
+                _stop(source)
+        self._camera_parameters = _ask("EELS camera", self._camera.get_current_frame_parameters)
+        self._use_field()
+
+    def end(self) -> None:
+        problems = []
+        for what, action in (
+            ("scan's field", self._return_scan_parameters),
+            ("camera's settings", self._return_camera_parameters),
+            *((source.display_name, source.start_playing) for source in self._playing),
+        ):
+            try:
+                action()
+            except Exception as error:
+                _LOG.warning("Could not bring back the %s", what, exc_info=True)
+                problems.append(f"the {what} ({error})")
+        self._playing = []
+        if problems:
+            raise MicroscopeFault(f"These did not come back: {', '.join(problems)}.")
+
+    def get_control(self, name: str) -> float:
+        known, value = _ask("microscope", lambda: _stem().TryGetVal(name))
+        if not known or value is None:
+            raise MicroscopeFault(
+                f"The microscope has no control '{name}'; correct the site file of {self._site.name}."
+            )
+        return float(value)
+
+    def set_control(self, name: str, value: float) -> None:
+        if not _ask("microscope", lambda: _stem().SetVal(name, value)):
+            raise MicroscopeFault(f"The microscope refused {value:g} for the control '{name}'; check the site file.")
+
+    def get_probe(self) -> Point | None:
+        position, field = _stem().probe_position, self._field
+        return None if position is None or field is None else field.point((position.y, position.x))
+
+    def set_probe(self, point: Point | None) -> None:
+        stem = _stem()
+        if point is None:
+            _ask("scan", lambda: stem.set_probe_position(None))
+            return
+        if stem.scan_controller.is_playing:  # a view started during the run moves the probe away
+            _stop(stem.scan_controller)
+        field = self._field
+        if field is None or not _same_field(scan_field(), field):
+            raise MicroscopeFault(
+                "The scan's field is no longer that of the survey; leave the scan alone during a run."
+            )
+        y, x = field.fraction(point)
+        _ask("scan", lambda: stem.set_probe_position(Geometry.FloatPoint(y, x)))
+        reached = stem.probe_position
+        if reached is None or max(abs(reached.y - y), abs(reached.x - x)) > 1e-6:
+            raise MicroscopeFault(
+                f"The probe did not go to (x {point.x_nm:.1f}, y {point.y_nm:.1f}) nm; check the scan."
+            )
+
+    def acquire_frames(self, exposure_s: float, frames: int) -> Frames:
+        camera = self._camera
+        if camera is None:
+            raise MicroscopeFault("The EELS camera was asked for frames before the run had begun.")
+        if camera.is_playing:
+            _stop(camera)
+        parameters = self._sequence_parameters(camera, exposure_s)
+        counts = _ask("EELS camera", lambda: self._take(camera, parameters, frames))
+        energy = _energy(_ask("EELS camera", lambda: camera.get_camera_calibrations(parameters)), counts.shape[-1])
+        return Frames(counts, energy, self._site.camera.saturation_counts, self._electrons_per_count(camera))
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+        camera = self._camera
+        if camera is not None:
+            camera.acquire_sequence_cancel()
+
+    def metadata(self) -> dict[str, Any]:
+        """What Swift itself writes about instrument and camera into an item, for the sequence taken last."""
+        data = camera_base.AcquisitionData()
+        if self._camera is not None and self._sequence is not None:
+            self._camera.update_camera_properties(data, self._sequence)
+        return copy.deepcopy(dict(data.metadata))
+
+    def _use_field(self) -> None:
+        if self._field is None or _same_field(scan_field(), self._field):
+            return
+        parameters = _ask("scan", self._scan.get_current_frame_parameters)
+        self._scan_parameters = copy.deepcopy(parameters)
+        parameters.fov_nm = max(self._field.height_nm, self._field.width_nm)
+        parameters.center_nm = Geometry.FloatPoint(self._field.centre.y_nm, self._field.centre.x_nm)
+        parameters.rotation_rad = self._field.rotation_rad
+        _ask("scan", lambda: self._scan.set_current_frame_parameters(parameters))
+
+    def _return_scan_parameters(self) -> None:
+        if self._scan_parameters is not None:
+            self._scan.set_current_frame_parameters(self._scan_parameters)
+            self._scan_parameters = None
+
+    def _return_camera_parameters(self) -> None:
+        if self._camera_parameters is not None:
+            self._camera.set_current_frame_parameters(self._camera_parameters)
+            self._camera_parameters = None
+
+    def _sequence_parameters(self, camera: Any, exposure_s: float) -> Any:
+        """The camera's own parameters with this exposure, one spectrum for each frame."""
+        known = self._sequence
+        if known is not None and math.isclose(known.exposure_ms, 1000.0 * exposure_s, rel_tol=EXPOSURE_TOLERANCE):
+            return known
+        wanted = copy.deepcopy(self._camera_parameters)
+        wanted.exposure_ms = 1000.0 * exposure_s
+        wanted.processing = "sum_project"
+        wanted.integration_count = 1
+        parameters = _ask("EELS camera", lambda: camera.validate_frame_parameters(wanted))
+        if not math.isclose(parameters.exposure_ms, wanted.exposure_ms, rel_tol=EXPOSURE_TOLERANCE):
+            raise MicroscopeFault(
+                f"The EELS camera exposes {parameters.exposure_ms / 1000:g} s instead of {exposure_s:g} s; ask for an "
+                "exposure that it can do."
+            )
+        _ask("EELS camera", lambda: camera.set_current_frame_parameters(parameters))
+        self._sequence = parameters
+        return parameters
+
+    def _take(self, camera: Any, parameters: Any, frames: int) -> np.ndarray:
+        """Counts (frames, channels); fewer rows when cancelled."""
+        camera.acquire_sequence_prepare(frames)
+        partial = camera.acquire_sequence_begin(parameters, frames)
+        try:
+            if self._cancelled.is_set():  # the camera forgets at `begin` that it was cancelled
+                camera.acquire_sequence_cancel()
+            while not (partial.is_complete or partial.is_canceled):
+                partial = camera.acquire_sequence_continue()
+        finally:
+            camera.acquire_sequence_end()
+        valid = partial.valid_count if partial.valid_count is not None else (partial.valid_rows or 0)
+        counts = np.array(partial.xdata.data[:valid], dtype=np.float32)
+        return counts.sum(axis=1) if counts.ndim == 3 else counts
+
+    def _electrons_per_count(self, camera: Any) -> float | None:
+        given = self._site.camera.electrons_per_count
+        if given is not None:
+            return given
+        counts_per_electron = camera.get_counts_per_electron()
+        return 1.0 / counts_per_electron if counts_per_electron and counts_per_electron > 0 else None
+
+
+def _stem() -> Any:
+    stem = Registry.get_component("stem_controller")
+    if stem is None:
+        raise MicroscopeFault("The microscope is gone; restart its software, then Swift.")
+    return stem
+
+
+def _ask(who: str, action: Callable[[], _T]) -> _T:
+    """The action's result; what goes wrong in the host or a driver becomes a sentence."""
+    try:
+        return action()
+    except (MicroscopeFault, UnusableInput):
+        raise
+    except Exception as error:
+        _LOG.warning("The %s failed", who, exc_info=True)
+        raise MicroscopeFault(
+            f"The {who} failed ({error or type(error).__name__}); check it and start again."
+        ) from error
+
+
+def _stop(source: Any) -> None:
+    try:
+        source.abort_playing(sync_timeout=STOP_TIMEOUT_S)
+    except AssertionError:  # how the host reports the timeout
+        raise MicroscopeFault(f"The live view of {source.display_name} did not stop; stop it by hand.") from None
+
+
+def _same_field(one: Field | None, other: Field) -> bool:
+    if one is None:
+        return False
+    size = max(other.height_nm, other.width_nm)
+    lengths = (
+        one.height_nm - other.height_nm,
+        one.width_nm - other.width_nm,
+        one.centre.y_nm - other.centre.y_nm,
+        one.centre.x_nm - other.centre.x_nm,
+    )
+    return max(map(abs, lengths)) < 1e-6 * size and abs(one.rotation_rad - other.rotation_rad) < 1e-9
+
+
+def _energy(calibrations: Any, channels: int) -> EnergyAxis:
+    calibration = calibrations[-1] if calibrations else None
+    unit = ev_per_unit(calibration.units or "") if calibration is not None else None
+    if calibration is None or unit is None:
+        given = f"in '{calibration.units}'" if calibration is not None and calibration.units else "without a unit"
+        raise MicroscopeFault(f"The EELS camera's axis is calibrated {given}, not in eV; correct its calibration.")
+    return EnergyAxis(calibration.offset * unit, calibration.scale * unit, channels)

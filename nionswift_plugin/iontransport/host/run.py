@@ -1,0 +1,95 @@
+"""A whole plan in a Swift document: microscope, items and thread put together."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from nion.instrumentation import Acquisition
+from nion.swift.model import DataItem, DocumentModel
+
+from eels_iontransport.acquire.outcome import OnProgress, Outcome
+from eels_iontransport.acquire.plan import Plan
+from eels_iontransport.acquire.port import MicroscopeFault
+from eels_iontransport.acquire.runner import Runner
+from eels_iontransport.acquire.site import Site
+from eels_iontransport.acquire.thread import OnDone, RunHandle, start_in_thread
+from eels_iontransport.data.geometry import Field
+from eels_iontransport.data.record import Role
+
+from .data import ItemRecorder, OnItem
+from .instrument import SwiftMicroscope, missing, scan_field
+from .main_thread import MainThread
+
+__all__ = ["SwiftRun", "missing", "scan_field", "start_run"]
+
+_POLL_S = 0.005
+_lock = threading.Lock()
+_current: SwiftRun | None = None
+
+
+class SwiftRun:
+    """A run under way, or ended."""
+
+    def __init__(self, handle: RunHandle, recorder: ItemRecorder, main_thread: MainThread) -> None:
+        self._handle = handle
+        self._recorder = recorder
+        self._main_thread = main_thread
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the run ended; None while it goes on."""
+        return self._handle.outcome
+
+    @property
+    def is_running(self) -> bool:
+        return self._handle.is_running
+
+    def items(self) -> dict[Role, DataItem.DataItem]:
+        """The items made so far that still exist, by role. Main thread."""
+        return {role: item for role, item in self._recorder.items.items() if not item._closed}
+
+    def abort(self) -> None:
+        """End the run as soon as the camera can; returns at once."""
+        self._handle.abort()
+
+    def join(self, timeout_s: float | None = None) -> Outcome | None:
+        """Wait for the end; also on the main thread, where what the run needs of it is done meanwhile.
+
+        Returns None where the run has not ended in time.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        on_main = threading.current_thread() is threading.main_thread()
+        while self._handle.is_running and (deadline is None or time.monotonic() < deadline):
+            if on_main:
+                self._main_thread.drain()
+            self._handle.join(_POLL_S)
+        return self._handle.outcome
+
+
+def start_run(
+    document_model: DocumentModel.DocumentModel,
+    plan: Plan,
+    site: Site,
+    *,
+    field: Field | None,
+    on_progress: OnProgress | None = None,
+    on_done: OnDone | None = None,
+    on_item: OnItem | None = None,
+) -> SwiftRun:
+    """Start a plan on the registered microscope, in a thread of its own; items appear in the document.
+
+    field: that of the survey on which the plan's places were marked. on_progress and on_done are called from the run's
+    thread, on_item on the main one. Raises MicroscopeFault where a run is under way: there is one microscope.
+    """
+    global _current
+    with _lock:
+        if _current is not None and _current.is_running:
+            raise MicroscopeFault("A run is under way already; wait for its end or abort it.")
+        microscope = SwiftMicroscope(site, field)
+        main_thread = MainThread(document_model)
+        recorder = ItemRecorder(document_model, main_thread, microscope.metadata, on_item)
+        Acquisition.session_manager.begin_acquisition(document_model)
+        handle = start_in_thread(Runner(microscope, recorder, site), plan, on_progress, on_done)
+        _current = SwiftRun(handle, recorder, main_thread)
+        return _current
