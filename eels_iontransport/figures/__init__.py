@@ -30,11 +30,11 @@ def draw(evaluation: Evaluation, recipe: Recipe) -> Iterator[tuple[str, Callable
         title = {SPECTRUM: f"{recipe.title}: single spectrum"}
         yield "spectrum_fit", lambda: spectra.draw_fits({SPECTRUM: single}, title, polaritonic)
         yield "spectrum_background", lambda: spectra.draw_background(single, title[SPECTRUM])
-    along = {name: fits[name] for name in NAMES if name in fits}
+    along = {name: fit for name, fit in fits.items() if name != SPECTRUM}
     if along:
-        yield "region_fits", lambda: spectra.draw_fits(along, style.REGION_LABELS, polaritonic)
+        yield "region_fits", lambda: spectra.draw_fits(along, {n: style.label(n) for n in along}, polaritonic)
     peak = evaluation.shift_peak
-    if along and peak is not None:
+    if peak is not None and set(NAMES) & set(along):
         found = evaluation.readout.get("ldo_peak", {})
         centres = {name: found.get(f"{name}_mev") for name in along}
         yield f"{peak.lower()}_peak", lambda: spectra.draw_peak(along, peak, centres)

@@ -59,17 +59,19 @@ def draw_map(evaluation: Evaluation) -> Figure:
     axis = figure.subplots()
     shown = np.where(evaluation.valid[:, None], evaluation.normalised, np.nan).T * 1e3
     axis.set_facecolor("#DDDDDD")
+    norm = _norm(shown)
     mesh = axis.pcolormesh(
         evaluation.position_nm,
         evaluation.normalised_axis.energies_mev,
         shown,
         cmap=style.MAP,
-        norm=_norm(shown),
+        norm=norm,
         shading="nearest",
         rasterized=True,
     )
-    bar = figure.colorbar(mesh, ax=axis, label="Intensity / ZLP ($10^{-3}$ meV$^{-1}$)", format="%.3g")
-    bar.ax.yaxis.set_minor_formatter("%.3g")
+    bar = figure.colorbar(mesh, ax=axis, label="Intensity / ZLP ($10^{-3}$ meV$^{-1}$)", ticks=_ticks(norm))
+    bar.ax.yaxis.set_major_formatter("{x:.3g}")
+    bar.minorticks_off()
     if evaluation.regions is not None:
         for edge in (evaluation.regions.boundary.start_nm, evaluation.regions.boundary.end_nm):
             axis.axvline(edge, color="white", linewidth=0.9, linestyle=(0, (4, 3)))
@@ -86,6 +88,17 @@ def _norm(shown: np.ndarray) -> Any:
         return Normalize(0.0, 1.0)
     low, high = np.percentile(positive, [1, 99])
     return LogNorm(low, high) if high > low else Normalize(0.0, high)
+
+
+def _ticks(norm: Any) -> np.ndarray | None:
+    """1, 2 and 5 of every decade of a logarithmic scale; None leaves a linear one alone."""
+    from matplotlib.colors import LogNorm
+
+    if not isinstance(norm, LogNorm):
+        return None
+    decades = 10.0 ** np.arange(np.floor(np.log10(norm.vmin)), np.ceil(np.log10(norm.vmax)) + 1)
+    ticks = np.outer(decades, (1.0, 2.0, 5.0)).ravel()
+    return ticks[(ticks >= norm.vmin) & (ticks <= norm.vmax)]
 
 
 def _regions(axis: Any, regions: Regions | None, named: bool) -> None:

@@ -50,6 +50,11 @@ def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
     return drawn
 
 
+def label(region: str) -> str:
+    """A region's name as people read it."""
+    return REGION_LABELS.get(region, region.replace("_", " ").capitalize())
+
+
 def new_figure(width_in: float, height_in: float) -> Figure:
     """A figure that belongs to no window and no global state."""
     from matplotlib.figure import Figure

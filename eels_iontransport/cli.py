@@ -1,0 +1,192 @@
+"""The command `eels-iontransport`: analyse files, run the demonstration, list the material recipes.
+
+Exit code 0: done. 2: unusable input or arguments, with one sentence on stderr and no output left half-written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from . import files, materials, report
+from .data.errors import UnusableInput
+from .data.regions import BOUNDARY, GRAIN_1, GRAIN_2, Region, Regions, parse_region
+from .data.spectrum import Spectra
+from .decomposition.fitting import MODES
+from .evaluation import Evaluation
+from .materials import Recipe
+from .materials.recipe import Interval
+from .session import Session
+
+DONE, UNUSABLE = 0, 2
+DEMO_FOLDER = "demo_results"
+_ROLES = ("vibrational", "aloof", "zlp", "valence", "core_loss")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments, those of the process by default; returns the exit code."""
+    try:
+        options = _parser().parse_args(arguments)
+        return options.run(options)
+    except UnusableInput as fault:
+        print(f"eels-iontransport: {' '.join(str(fault).split())}", file=sys.stderr)
+        return UNUSABLE
+
+
+class _Parser(argparse.ArgumentParser):
+    """Faults in the arguments are sentences like any other."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UnusableInput(f"{message[:1].upper()}{message[1:].rstrip('.')}; see {self.prog} --help.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="eels-iontransport",
+        description="Vibrational and core-loss EELS of lithium interfaces.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    analyze = commands.add_parser("analyze", help="analyse spectra from files", allow_abbrev=False)
+    _add_analyze_arguments(analyze)
+    analyze.set_defaults(run=_analyze)
+    demo = commands.add_parser("demo", help="run a whole session on the simulated microscope", allow_abbrev=False)
+    demo.add_argument("--headless", action="store_true", help="without a window; ends by itself")
+    demo.add_argument("--out", metavar="DIR", default=DEMO_FOLDER, help=f"folder for the results [{DEMO_FOLDER}]")
+    demo.set_defaults(run=_demo)
+    listing = commands.add_parser("materials", help="list the material recipes", allow_abbrev=False)
+    listing.set_defaults(run=_materials)
+    return parser
+
+
+def _add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--material", required=True, help="name of a recipe, or the path of a recipe file")
+    add("--vibrational", required=True, metavar="LINE", help="vibrational line scan, or a single spectrum")
+    add("--aloof", metavar="ALOOF", help="aloof spectrum")
+    add("--zlp", metavar="VACUUM", help="zero-loss peak in vacuum")
+    add("--valence", metavar="VAL", help="valence-loss line scan at the same place, for the thickness")
+    add("--core-loss", metavar="CORE", help="core-loss line scan at the same place")
+    for option in ("--boundary", "--grain-1", "--grain-2"):
+        add(option, metavar="A:B", help="in nm along the line; found where not given")
+    add("--background", metavar="A:B,C:D", help="meV, in place of the recipe's two background windows")
+    add("--mode", choices=MODES, default=MODES[0], help=f"how peaks are fitted [{MODES[0]}]")
+    add("--json", metavar="OUT.json", help="write the readout to this file")
+    add("--figures", metavar="DIR", help="write figures into this folder")
+
+
+def _analyze(options: argparse.Namespace) -> int:
+    recipe = materials.load(options.material)
+    background = parse_windows(options.background) if options.background else None
+    inputs = {role: files.load(path) for role in _ROLES if (path := getattr(options, role)) is not None}
+    regions = choose_regions(options.boundary, options.grain_1, options.grain_2, inputs["vibrational"])
+    session = Session(recipe, mode=options.mode, regions=regions, background_mev=background)
+    session.update(**inputs)
+    evaluation = session.evaluate()
+    written = _write(evaluation, recipe, options)
+    print("\n".join(report.lines(evaluation.readout, recipe)))
+    for path in written:
+        print(f"Written: {path}")
+    return DONE
+
+
+def _write(evaluation: Evaluation, recipe: Recipe, options: argparse.Namespace) -> list[Path]:
+    written = []
+    if options.figures:
+        from . import figures
+
+        written += figures.save(evaluation, recipe, options.figures)
+    if options.json:
+        from .files.export import write_json
+
+        write_json(options.json, evaluation.readout)
+        written.append(Path(options.json))
+    return written
+
+
+def parse_windows(text: str) -> tuple[Interval, Interval]:
+    """Two energy windows in meV from "A:B,C:D". Raises UnusableInput."""
+    try:
+        first, second = ((float(low), float(high)) for low, high in (part.split(":") for part in text.split(",")))
+    except ValueError:
+        raise UnusableInput(f"The background windows '{text}' are not of the form A:B,C:D in meV.") from None
+    ends = (*first, *second)
+    if not np.isfinite(ends).all() or not 0 < ends[0] < ends[1] <= ends[2] < ends[3]:
+        raise UnusableInput(f"The background windows {text} must rise from above 0 meV and must not overlap.")
+    return first, second
+
+
+def choose_regions(boundary: str | None, grain_1: str | None, grain_2: str | None, line: Spectra) -> Regions | None:
+    """Regions from what was given as A:B in nm; None where nothing was. Raises UnusableInput.
+
+    Grains that are not given are the pixels of the line before and after the boundary; a boundary that is not given
+    is what lies between both grains.
+    """
+    given = {
+        name: parse_region(text, name.replace("_", " "))
+        for name, text in ((BOUNDARY, boundary), (GRAIN_1, grain_1), (GRAIN_2, grain_2))
+        if text is not None
+    }
+    if not given:
+        return None
+    if not line.is_line:
+        raise UnusableInput(f"'{line.name}' is a single spectrum and has no regions; leave them out.")
+    if BOUNDARY not in given:
+        if len(given) < 2:
+            raise UnusableInput(
+                "Give the boundary, or both grains: one grain alone does not say where the boundary is."
+            )
+        given[BOUNDARY] = _between(given[GRAIN_1], given[GRAIN_2], line)
+    middle, position = given[BOUNDARY], line.position_nm
+    if GRAIN_1 not in given:
+        given[GRAIN_1] = _covering(position[position < middle.start_nm], "before", line)
+    if GRAIN_2 not in given:
+        given[GRAIN_2] = _covering(position[position > middle.end_nm], "after", line)
+    for name, region in given.items():
+        if not region.mask(position).any():
+            words = name.replace("_", " ")
+            raise UnusableInput(
+                f"The {words} {region.start_nm:g}:{region.end_nm:g} nm holds no pixel of '{line.name}', "
+                f"which runs from 0 to {position[-1]:g} nm."
+            )
+    return Regions(given[GRAIN_1], given[BOUNDARY], given[GRAIN_2])
+
+
+def _between(one: Region, other: Region, line: Spectra) -> Region:
+    first, second = sorted((one, other), key=lambda region: region.start_nm)
+    position = line.position_nm
+    inside = position[(position > first.end_nm) & (position < second.start_nm)]
+    if not inside.size:
+        raise UnusableInput(f"No pixel of '{line.name}' lies between the two grains; give the boundary.")
+    return Region(float(inside[0]), float(inside[-1]))
+
+
+def _covering(position: np.ndarray, side: str, line: Spectra) -> Region:
+    if not position.size:
+        raise UnusableInput(f"No pixel of '{line.name}' lies {side} the boundary; give the boundary inside the line.")
+    return Region(float(position[0]), float(position[-1]))
+
+
+def _materials(options: argparse.Namespace) -> int:
+    entries = materials.available()
+    width = max(len(entry.name) for entry in entries)
+    for entry in entries:
+        print(f"{entry.name:<{width}}  {entry.fault or f'{entry.title}: {entry.description}'}")
+    return DONE
+
+
+def _demo(options: argparse.Namespace) -> int:
+    try:
+        from nionswift_plugin.iontransport import demo
+    except ImportError as fault:
+        raise UnusableInput(
+            f"The demonstration needs {fault.name or fault}; "
+            "install it with pip install 'nionswift-eels-iontransport[simulator,window,files]'."
+        ) from None
+    run = demo.run_headless if options.headless else demo.run_window
+    return run(Path(options.out)) or DONE

@@ -1,0 +1,100 @@
+"""A readout as a page of text for the terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from . import wording
+from .data.regions import NAMES
+from .materials import Recipe
+from .wording import Quantity
+
+_LABEL_WIDTH = 22
+_PAGE_WIDTH = 110
+_REGION_WORDS = {"grain_1": "grain 1", "boundary": "boundary", "grain_2": "grain 2"}
+
+
+def lines(readout: Mapping[str, Any], recipe: Recipe) -> list[str]:
+    """The readout, one line per quantity, then the doubts about it. What is not known says so; no number is made up."""
+    page = [f"{recipe.title}, mode {readout['mode']}"]
+    for label, text in _entries(readout, recipe):
+        indent = " " * _LABEL_WIDTH
+        page.extend(textwrap.wrap(f"{label:<{_LABEL_WIDTH}}{text}", _PAGE_WIDTH, subsequent_indent=indent))
+    for flag in readout.get("flags", ()):
+        page.extend(textwrap.wrap(f"! {flag['message']}", _PAGE_WIDTH, subsequent_indent="  "))
+    return page
+
+
+def _entries(readout: Mapping[str, Any], recipe: Recipe) -> Iterator[tuple[str, str]]:
+    if readout.get("regions"):
+        yield "Regions", ", ".join(_region(name, readout["regions"][name]) for name in NAMES)
+    yield "Zero-loss peak", _zero_loss(readout.get("zlp", {}))
+    yield from _peaks(readout, recipe)
+    if recipe.ratio is not None and "li_to_co" in readout:
+        ratio = readout["li_to_co"]
+        yield f"{':'.join(recipe.ratio)} at boundary", wording.ratio_text(readout)
+        change = wording.percent(ratio.get("uncorrected_relative_change"))
+        if change is not None:
+            yield "", f"{wording.with_sigma(*change, '%', signed=True)} without the correction for overlapping edges"
+    if "thickness" in readout:
+        yield "Thickness t/lambda", _along(readout["thickness"], "{}")
+    for band in readout.get("bands", ()):
+        yield f"Band {band['name']}", _change(band.get("relative_change")) + " at boundary"
+    if wording.transport_text(readout):
+        yield "Transport (model)", wording.transport_text(readout)
+        yield "", f"activation energy {_change(readout.get('activation_energy', {}).get('relative_change'))}"
+
+
+def _peaks(readout: Mapping[str, Any], recipe: Recipe) -> Iterator[tuple[str, str]]:
+    if recipe.shift_peak is not None and "ldo_peak" in readout:
+        peak = readout["ldo_peak"]
+        yield f"{recipe.shift_peak} blue shift", wording.shift_text(readout, recipe.shift_peak)
+        yield "", _along(peak, "{}_mev", " meV")
+        for region in ("grain_1", "grain_2"):
+            quantity = peak.get(f"shift_vs_{region}_mev")
+            yield "", f"against {_REGION_WORDS[region]}: {_quantity(quantity, signed=True)}"
+        return
+    for peak in readout.get("peaks", ()):
+        centre, width = peak.get("centre_mev"), peak.get("fwhm_mev")
+        where = _REGION_WORDS.get(peak["region"], peak["region"])
+        if centre is None or centre.get("value") is None:
+            yield f"{peak['name']} peak", wording.not_determined(readout, peak["name"])
+        else:
+            yield f"{peak['name']} peak", f"{_quantity(centre)}, FWHM {_quantity(width)} ({where})"
+
+
+def _zero_loss(zlp: Mapping[str, Any]) -> str:
+    parts = [f"at {_quantity(zlp.get('position_mev'))}", f"FWHM {_quantity(zlp.get('fwhm_mev'))}"]
+    moved = (zlp.get("shift_rms_mev") or {}).get("value")
+    if moved:
+        parts.append(f"moves by {wording.number(moved, 2)} meV rms")
+    if zlp.get("saturated_spectra"):
+        parts.append(f"{zlp['saturated_spectra']} spectra saturated")
+    return ", ".join(parts)
+
+
+def _region(name: str, region: Mapping[str, Any]) -> str:
+    pixels = region.get("pixels")
+    inside = f"pixels {pixels[0]}-{pixels[1]}" if pixels else "no pixel"
+    return f"{_REGION_WORDS[name]} {region['start_nm']:.1f}-{region['end_nm']:.1f} nm ({inside})"
+
+
+def _along(values: Mapping[str, Any], key: str, unit: str = "") -> str:
+    """Grain 1, boundary, grain 2."""
+    texts = [f"{_REGION_WORDS[name]} {_quantity(values.get(key.format(name)), unit='')}" for name in NAMES]
+    return ", ".join(texts) + unit
+
+
+def _change(quantity: Quantity | None) -> str:
+    change = wording.percent(quantity)
+    return "not determined" if change is None else wording.with_sigma(*change, "%", signed=True)
+
+
+def _quantity(quantity: Quantity | None, *, signed: bool = False, unit: str | None = None) -> str:
+    if quantity is None or quantity.get("value") is None:
+        return "not determined"
+    return wording.with_sigma(
+        quantity["value"], quantity.get("sigma"), quantity.get("unit", "") if unit is None else unit, signed=signed
+    )
