@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Mapping
 
 import numpy as np
@@ -27,6 +27,13 @@ from .measure.alignment import Aligned, aligned_row, aligned_sum
 
 ZLP_HALF_WIDTH_MEV = 2.5  # the ZLP integral by which spectra are normalised runs this far to both sides
 SHAPE_DIGITS = 2  # rows see common shapes to 0.01 meV: no centre feels it, and rows need no refit for less
+
+
+Progress = Callable[[int, int, str], None]
+
+
+def silent(done: int, total: int, text: str) -> None:
+    """Progress that nobody watches: steps done, of how many, and what is being done."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +129,57 @@ def build_model(
     return Model(replace(setup, polaritons=shapes), result, integral, key, tuple(flags))
 
 
+@dataclass(frozen=True, eq=False)
+class Vibrations:
+    """What the vibrational spectra gave.
+
+    names: the groups of rows fitted together, in the order of `together`; regions where there are any. rows: one
+    decomposition a row, None where there is none. presence: (peak, group) -> whether a peak that may be absent is there.
+    """
+
+    names: tuple[str, ...] = ()
+    together: Decomposition | None = None
+    integrals: Mapping[str, float] = field(default_factory=dict)
+    presence: Mapping[tuple[str, str], Presence] = field(default_factory=dict)
+    rows: tuple[Decomposition | None, ...] = ()
+    model: Model | None = None
+    flags: tuple[Flag, ...] = ()
+
+
+def measure_vibrations(
+    recipe: Recipe,
+    mode: str,
+    windows_mev: tuple[Interval, Interval] | None,
+    prepared: Mapping[str, Prepared],
+    masks: Mapping[str, np.ndarray],
+    memory: Memory,
+    should_stop: Stop = never,
+    progress: Progress = silent,
+) -> Vibrations:
+    """The line of prepared["vibrational"] taken apart, with prepared["aloof"] and ["zlp"] where there are such.
+
+    masks: group -> (n,) bool, the rows that are summed and fitted together. A window that the recipe chose and the
+    spectra do not cover is a flag; one that the user chose raises UnusableInput.
+    """
+    line = prepared["vibrational"]
+    sums = {name: line.total(mask & line.usable) for name, mask in masks.items()}
+    groups = {name: total for name, total in sums.items() if total is not None}
+    if not groups:
+        return Vibrations()
+    try:
+        model = build_model(recipe, mode, windows_mev, line, prepared.get("aloof"), prepared.get("zlp"), memory, should_stop)
+        progress(0, 1, "Fitting regions")
+        together = fit_groups(model, groups, memory, should_stop)
+        presence = test_groups(model, groups, memory, should_stop)
+        rows = fit_line(model, line, together, memory, should_stop, progress) if line.spectra.is_line else []
+    except UnusableInput as fault:
+        if windows_mev is not None:
+            raise
+        return Vibrations(flags=(Flag("NOT_DECOMPOSED", str(fault)),))
+    integrals = {name: float(np.nansum(line.integral[masks[name] & line.usable])) for name in groups}
+    return Vibrations(tuple(groups), together, integrals, presence, tuple(rows), model, model.flags)
+
+
 def fit_groups(model: Model, groups: Mapping[str, Aligned], memory: Memory, should_stop: Stop = never) -> Decomposition:
     """The spectra of the regions fitted together, in the order of the mapping."""
     key = ("together", model.key, *(_digest(g.counts, g.energy_mev) for g in groups.values()))
@@ -147,7 +205,7 @@ def fit_line(
     together: Decomposition,
     memory: Memory,
     should_stop: Stop = never,
-    progress: Callable[[int, int, str], None] = lambda done, total, text: None,
+    progress: Progress = silent,
 ) -> list[Decomposition | None]:
     """Every usable row with the common shapes of the regions' fit; None for a row that cannot be fitted."""
     common = _rounded(together)

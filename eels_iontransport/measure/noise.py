@@ -98,4 +98,6 @@ def _scale_and_floor(variances: np.ndarray, levels: np.ndarray) -> tuple[float, 
         if plain.sum() < 2:
             break
         coefficients = nnls(design[plain] / expected[plain, None], variances[plain] / expected[plain])[0]
+    if coefficients[0] <= 0:  # nothing grows with the counts here; at the ZLP, though, it would
+        return float(np.median(variances / levels)), 0.0
     return float(coefficients[0]), float(coefficients[1] * levels.max())

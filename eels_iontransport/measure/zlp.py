@@ -12,6 +12,8 @@ from ..data.spectrum import Spectra
 SATURATION_MARGIN = 0.98  # a channel above this part of full scale is no longer linear
 PLATEAU_CHANNELS = 3  # so many equal maxima side by side are a clipped peak, not chance
 
+COARSE_CHANNELS = 0.1  # uncertainty of the vertex of a peak with too few channels to try a second fit
+
 
 class Peak(NamedTuple):
     """A zero-loss peak in channels; nan where the maximum of the spectrum is no peak."""
@@ -83,35 +85,48 @@ def _is_saturated(counts: np.ndarray, level: float | None) -> bool:
 
 
 def peak_of(counts: np.ndarray, variance_per_count: float = 1.0) -> Peak:
-    """The zero-loss peak of one spectrum (m,), in channels."""
+    """The zero-loss peak of one spectrum (m,), in channels.
+
+    sigma holds the counting noise and what fitting only the upper part of the top changes: no ZLP is a Gaussian.
+    """
     nothing = Peak(*(np.nan,) * 4)
     top = int(counts.argmax())
-    if counts[top] <= 0:
+    upper = _above(counts, top, 0.5)
+    if upper is None:
         return nothing
-    below = counts < 0.5 * counts[top]
+    fit = _parabola(counts, top, upper, variance_per_count)
+    if fit is None:
+        return nothing
+    position, noise, height = fit
+    narrow = _above(counts, top, 0.75)
+    other = _parabola(counts, top, narrow, variance_per_count) if narrow is not None and narrow != upper else None
+    model = abs(other[0] - position) if other is not None else COARSE_CHANNELS
+    return Peak(position, float(np.hypot(noise, model)), _width(counts, top, height), height)
+
+
+def _above(counts: np.ndarray, top: int, part: float) -> slice | None:
+    """The channels around the maximum above a part of it, three at least; None where they reach an end of the axis."""
+    below = counts < part * counts[top]
     left, right = np.flatnonzero(below[:top]), np.flatnonzero(below[top:])
-    if not left.size or not right.size:
-        return nothing
-    first, last = int(left[-1]) + 1, top + int(right[0]) - 1
-    first, last = min(first, top - 1), max(last, top + 1)  # a parabola needs three points
-    x, y = np.arange(first, last + 1) - top, counts[first : last + 1]
+    if counts[top] <= 0 or not left.size or not right.size:
+        return None
+    return slice(min(int(left[-1]) + 1, top - 1), max(top + int(right[0]), top + 2))
+
+
+def _parabola(counts: np.ndarray, top: int, channels: slice, variance_per_count: float) -> tuple[float, float, float] | None:
+    """Vertex of the weighted parabola through ln counts, its counting noise, and its height; None without a vertex."""
+    x, y = np.arange(channels.start, channels.stop) - top, counts[channels]
     if np.any(y <= 0):
-        return nothing
-    # ln y has variance v/y (v per count): the weight of polyfit is one over its root.
-    fit, covariance = np.polyfit(x, np.log(y), 2, w=np.sqrt(y / variance_per_count), cov="unscaled") if x.size > 3 else (
-        np.polyfit(x, np.log(y), 2),
-        None,
-    )
-    if fit[0] >= 0:
-        return nothing
-    vertex = -fit[1] / (2 * fit[0])
-    height = float(np.exp(fit[2] + fit[1] * vertex / 2))
-    if covariance is None:
-        sigma = np.sqrt(variance_per_count / y.sum() / (-2 * fit[0]))
-    else:
-        gradient = np.array([-vertex / fit[0], -1 / (2 * fit[0]), 0.0])
-        sigma = np.sqrt(gradient @ covariance @ gradient)
-    return Peak(top + float(vertex), float(sigma), _width(counts, top, height), height)
+        return None
+    # ln y has variance v / y, v being the variance per count.
+    design = np.stack([np.ones(x.size), x, x**2], axis=1) * np.sqrt(y / variance_per_count)[:, None]
+    inverse = np.linalg.pinv(design.T @ design)
+    level, slope, bend = inverse @ (design.T @ (np.log(y) * np.sqrt(y / variance_per_count)))
+    if bend >= 0:
+        return None
+    vertex = -slope / (2 * bend)
+    gradient = np.array([0.0, -1 / (2 * bend), -vertex / bend])
+    return top + float(vertex), float(np.sqrt(gradient @ inverse @ gradient)), float(np.exp(level + slope * vertex / 2))
 
 
 def _width(counts: np.ndarray, top: int, height: float) -> float:

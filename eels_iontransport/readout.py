@@ -1,0 +1,275 @@
+"""The findings of an analysis as readout.json holds them: null, with a flag, where the data do not carry a number."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Mapping
+
+import numpy as np
+
+from .chemistry import Chemistry
+from .data.flags import Flag, unique
+from .data.regions import BOUNDARY, GRAIN_1, GRAIN_2, NAMES
+from .data.spectrum import Spectra
+from .data.units import mev
+from .decomposition.result import Decomposition
+from .materials import Recipe
+from .measure import transport
+from .provenance import provenance
+from .quantity import quantity, unknown
+from .vibrational import Prepared, Vibrations
+
+SCHEMA = "eels-iontransport/readout/1"
+GRAINS = (GRAIN_1, GRAIN_2)
+SHIFT_SIGNIFICANCE = 3.0  # grains further apart than this many sigma have no common reference
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """All that was measured, not yet put into words."""
+
+    recipe: Recipe
+    mode: str
+    line: Prepared
+    chemistry: Chemistry
+    vibrations: Vibrations
+    assumptions: transport.Assumptions | None
+
+    def flags(self) -> tuple[Flag, ...]:
+        return unique([*_zlp_flags(self.line), *self.chemistry.flags, *self.vibrations.flags, *_peak_flags(self)])
+
+    def profiles(self) -> dict[str, np.ndarray]:
+        """Values along the line, (n,), nan where there is none."""
+        n = len(self.line.spectra.rows)
+        found = {
+            "zlp_position_mev": mev(self.line.zero.position_ev),
+            "zlp_fwhm_mev": mev(self.line.zero.fwhm_ev),
+            "thickness": self._along(self.chemistry.thickness.value if self.chemistry.thickness else None, n),
+        }
+        peak = self.recipe.shift_peak
+        if peak is not None and self.line.spectra.is_line:
+            found["ldo_centre_mev"], found["ldo_centre_sigma_mev"] = _centres(self.vibrations.rows, peak, n)
+        return found
+
+    def _along(self, values: np.ndarray | None, n: int) -> np.ndarray:
+        """Values of another scan of the same line at the places of this one."""
+        if values is None or len(values) < 1:
+            return np.full(n, np.nan)
+        return np.interp(self.line.spectra.position_nm, self.chemistry.thickness_position_nm, values, np.nan, np.nan)
+
+
+def assemble(findings: Findings, inputs: Mapping[str, Spectra], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The readout, ready for JSON."""
+    recipe, line = findings.recipe, findings.line
+    regions = findings.chemistry.regions
+    content: dict[str, Any] = {"schema": SCHEMA, "material": recipe.name, "mode": findings.mode}
+    if line.spectra.is_line:
+        content["regions"] = regions.to_dict(line.spectra.position_nm) if regions is not None else None
+    content["zlp"] = _zlp(line)
+    content["noise"] = line.noise.to_dict()
+    if line.spectra.is_line and recipe.shift_peak is not None:
+        content["ldo_peak"] = _shift(findings)
+    if findings.chemistry.thickness is not None:
+        content["thickness"] = _by_region(findings)
+    content["peaks"] = _peaks(findings)
+    if line.spectra.is_line:
+        content["profiles"] = {"position_nm": line.spectra.position_nm.tolist()}
+        content["profiles"] |= {name: _numbers(values) for name, values in findings.profiles().items()}
+    content["flags"] = [flag.to_dict() for flag in findings.flags()]
+    content["provenance"] = provenance(inputs, parameters)
+    return content
+
+
+def _zlp(line: Prepared) -> dict[str, Any]:
+    found = line.zero.found
+    position, width = mev(line.zero.position_ev[found]), mev(line.zero.fwhm_ev[found])
+    if position.size == 0:
+        shift = centre = fwhm = unknown("meV")
+    elif position.size == 1:
+        centre = quantity(position[0], mev(line.zero.position_sigma_ev[found][0]), "meV")
+        fwhm, shift = quantity(width[0], _width_sigma(line, found), "meV"), unknown("meV")
+    else:
+        root = np.sqrt(position.size)
+        centre = quantity(position.mean(), position.std(ddof=1) / root, "meV")
+        fwhm = quantity(width.mean(), width.std(ddof=1) / root, "meV")
+        shift = quantity(position.std(ddof=1), position.std(ddof=1) / np.sqrt(2 * (position.size - 1)), "meV")
+    return {
+        "position_mev": centre,
+        "fwhm_mev": fwhm,
+        "shift_rms_mev": shift,
+        "saturated_spectra": int(line.zero.saturated.sum()),
+    }
+
+
+def _width_sigma(line: Prepared, found: np.ndarray) -> float:
+    """The two half-height crossings are each as uncertain as the position of a peak with few channels: sqrt 2 of it."""
+    return float(np.sqrt(2.0) * mev(line.zero.position_sigma_ev[found][0]))
+
+
+def _zlp_flags(line: Prepared) -> list[Flag]:
+    flags = []
+    rows = len(line.zero.saturated)
+    saturated, missing = int(line.zero.saturated.sum()), int((line.spectra.valid & ~line.usable).sum())
+    missing -= saturated
+    invalid = int((~line.spectra.valid).sum())
+    if saturated:
+        message = f"The ZLP is saturated in {saturated} of {rows} spectra, which are left out; expose for less time."
+        flags.append(Flag("ZLP_SATURATED", message))
+    if missing > 0:
+        message = f"{missing} of {rows} spectra show no zero-loss peak and are left out; check energy axis and beam."
+        flags.append(Flag("NO_ZLP", message))
+    if invalid:
+        flags.append(Flag("ROWS_MISSING", f"{invalid} of {rows} rows hold no data and are left out."))
+    return flags
+
+
+def _shift(findings: Findings) -> dict[str, Any]:
+    """The shift of the shift peak at the boundary, against the mean of the grains and each of them."""
+    centre, covariance = _region_centres(findings)
+    index = {name: i for i, name in enumerate(NAMES)}
+
+    def combined(weights: dict[str, float]) -> dict[str, Any]:
+        vector = np.array([weights.get(name, 0.0) for name in NAMES])
+        used = vector != 0
+        value = float(vector[used] @ centre[used])
+        return quantity(value, float(np.sqrt(vector[used] @ covariance[np.ix_(used, used)] @ vector[used])), "meV")
+
+    result = {f"{name}_mev": combined({name: 1.0}) for name in NAMES}
+    grains = [name for name in GRAINS if np.isfinite(centre[index[name]])]
+    reference = "mean" if len(grains) != 1 else grains[0]
+    weights = {name: -1.0 / max(len(grains), 1) for name in grains or GRAINS}
+    result["blue_shift_mev"] = combined({BOUNDARY: 1.0, **weights})
+    for name in GRAINS:
+        result[f"shift_vs_{name}_mev"] = combined({BOUNDARY: 1.0, name: -1.0})
+    return {**result, "reference": reference}
+
+
+def _region_centres(findings: Findings) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (3,) of the shift peak in the regions and their covariance (3, 3); nan where they are not determined."""
+    centre, covariance = np.full(3, np.nan), np.full((3, 3), np.nan)
+    together, peak = findings.vibrations.together, findings.recipe.shift_peak
+    if together is None or peak is None:
+        return centre, covariance
+    for i, name in enumerate(NAMES):
+        if _determined(findings, peak, name):
+            centre[i] = together.value(peak, "centre_mev")[findings.vibrations.names.index(name)]
+    rows = [findings.vibrations.names.index(n) if n in findings.vibrations.names else -1 for n in NAMES]
+    full = together.centre_covariance[together.index(peak)]
+    for i, a in enumerate(rows):
+        for j, b in enumerate(rows):
+            if a >= 0 and b >= 0:
+                covariance[i, j] = full[a, b]
+    return centre, covariance
+
+
+def _determined(findings: Findings, peak: str, group: str) -> bool:
+    """Whether the data carry the centre of a peak in a group of rows."""
+    vibrations = findings.vibrations
+    if vibrations.together is None or group not in vibrations.names:
+        return False
+    row, d = vibrations.names.index(group), vibrations.together
+    presence = vibrations.presence.get((peak, group))
+    return bool(
+        d.described[row]
+        and np.isfinite(d.value(peak, "centre_mev")[row])
+        and not d.railed["centre_mev"][row, d.index(peak)]
+        and (presence is None or presence.present)
+    )
+
+
+def _peak_flags(findings: Findings) -> list[Flag]:
+    vibrations, recipe = findings.vibrations, findings.recipe
+    d = vibrations.together
+    if d is None:
+        return []
+    flags = []
+    misfits = [f"{name} {d.chi2[i]:.1f}" for i, name in enumerate(vibrations.names) if not d.described[i]]
+    if misfits:
+        message = f"The model does not describe the data (reduced chi-squared: {', '.join(misfits)}); no peak is reported there."
+        flags.append(Flag("MODEL_MISFIT", message))
+    for (peak, group), presence in vibrations.presence.items():
+        if not presence.present:
+            message = f"No {peak} peak stands out of noise and background in the {_words(group)}."
+            flags.append(Flag("PEAK_NOT_FOUND", message))
+    peak = recipe.shift_peak
+    if peak is not None:
+        railed = [n for i, n in enumerate(vibrations.names) if d.railed["centre_mev"][i, d.index(peak)]]
+        absent = [n for i, n in enumerate(vibrations.names) if not np.isfinite(d.value(peak, "centre_mev")[i])]
+        if railed:
+            message = f"The {peak} peak is at its bound in {len(railed)} of {len(vibrations.names)} regions: no centre."
+            flags.append(Flag(f"{peak.upper()}_RAILED", message))
+        if absent:
+            message = f"No {peak} peak was found in {', '.join(_words(name) for name in absent)}."
+            flags.append(Flag(f"{peak.upper()}_NOT_FOUND", message))
+        flags += _grain_flags(findings)
+    return flags
+
+
+def _grain_flags(findings: Findings) -> list[Flag]:
+    """Grains whose centres differ have no common reference."""
+    centre, covariance = _region_centres(findings)
+    a, b = NAMES.index(GRAIN_1), NAMES.index(GRAIN_2)
+    variance = covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]
+    difference = centre[b] - centre[a]
+    if not np.isfinite(difference) or not variance > 0 or abs(difference) < SHIFT_SIGNIFICANCE * np.sqrt(variance):
+        return []
+    message = f"The grains differ by {difference:+.2f} meV, so their mean means little: see the shift against each grain."
+    return [Flag("GRAINS_DIFFER", message)]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _peaks(findings: Findings) -> list[dict[str, Any]]:
+    vibrations = findings.vibrations
+    d = vibrations.together
+    if d is None:
+        return []
+    result = []
+    for peak in d.peaks:
+        for row, group in enumerate(vibrations.names):
+            presence = vibrations.presence.get((peak.name, group))
+            shown = d.described[row] and (presence is None or presence.present)
+            spread = (presence.centre_spread_mev, presence.fwhm_spread_mev, presence.area_spread) if presence else (0, 0, 0)
+            quantities = {
+                name: quantity(*_with_spread(d, peak.name, name, row, s), unit) if shown else unknown(unit)
+                for name, unit, s in zip(("centre_mev", "fwhm_mev", "area"), ("meV", "meV", "counts meV"), spread)
+            }
+            railed = [q.removesuffix("_mev") for q in ("centre_mev", "sigma_mev", "gamma_mev") if d.railed[q][row, d.index(peak.name)]]
+            result.append({"name": peak.name, "component": peak.component, "region": group, **quantities, "railed": railed})
+    return result
+
+
+def _with_spread(d: Decomposition, peak: str, name: str, row: int, spread: float) -> tuple[float, float]:
+    """Value and standard deviation of a quantity, with what other windows and backgrounds change it by."""
+    return d.value(peak, name)[row], float(np.hypot(d.sigma(peak, name)[row], spread))
+
+
+def _by_region(findings: Findings) -> dict[str, Any]:
+    """Mean t/lambda of each region; the systematic part does not average out."""
+    chemistry = findings.chemistry
+    result = {name: unknown("") for name in NAMES}
+    if chemistry.regions is None or chemistry.thickness is None:
+        return result
+    for name, region in chemistry.regions:
+        mask = region.mask(chemistry.thickness_position_nm) & np.isfinite(chemistry.thickness.value)
+        if mask.any():
+            statistical = np.sqrt(np.sum(chemistry.thickness.sigma[mask] ** 2)) / mask.sum()
+            sigma = float(np.hypot(statistical, chemistry.thickness.systematic[mask].mean()))
+            result[name] = quantity(float(chemistry.thickness.value[mask].mean()), sigma, "")
+    return result
+
+
+def _centres(rows: tuple[Decomposition | None, ...], peak: str, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Centre of a peak along the line and its standard deviation, (n,); nan where it is not determined."""
+    centre, sigma = np.full(n, np.nan), np.full(n, np.nan)
+    for i, row in enumerate(rows):
+        if row is not None and row.described[0] and not row.railed["centre_mev"][0, row.index(peak)]:
+            centre[i], sigma[i] = row.value(peak, "centre_mev")[0], row.sigma(peak, "centre_mev")[0]
+    return centre, sigma
+
+
+def _numbers(values: np.ndarray) -> list[float | None]:
+    """For JSON: null where nan."""
+    return [float(v) if np.isfinite(v) else None for v in values]

@@ -1,0 +1,179 @@
+"""Spectra in, readout out: the one place that knows the whole chain.
+
+`Session` keeps what it has worked out, so that a new row costs one row and a dragged region what it touches.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .chemistry import Chemistry, measure_chemistry
+from .data.errors import UnusableInput
+from .data.record import Role
+from .data.regions import SPECTRUM, Regions
+from .data.spectrum import EnergyAxis, Spectra
+from .data.units import ev, mev
+from .decomposition.fitting import MODES, Stop, never
+from .evaluation import Evaluation, fitted_spectrum
+from .materials import Recipe
+from .materials.recipe import Interval
+from .measure.transport import Assumptions
+from .readout import Findings, assemble
+from .vibrational import Memory, Prepared, Progress, Vibrations, measure_vibrations, prepare, silent
+
+ROLES = tuple(role.value for role in (Role.VIBRATIONAL, Role.ALOOF, Role.ZLP, Role.VALENCE, Role.CORE_LOSS))
+STRETCHES = 3  # without regions, so many equal stretches of the line are fitted together
+MAP_MARGIN_MEV = 8.0  # the normalised map shows this much beyond the fit window
+
+
+class Session:
+    """An analysis that can be asked again as spectra and regions change. Not for two threads at once.
+
+    regions: None to find them. background_mev: two windows in place of the recipe's.
+    assumptions: of the transport estimate; None takes the recipe's.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        mode: str = "shared",
+        regions: Regions | None = None,
+        background_mev: tuple[Interval, Interval] | None = None,
+        assumptions: Assumptions | None = None,
+    ):
+        if mode not in MODES:
+            raise UnusableInput(f"There is no mode '{mode}'; choose one of {', '.join(MODES)}.")
+        self.recipe = recipe
+        self.mode = mode
+        self.regions = regions
+        self.background_mev = background_mev
+        self.assumptions = assumptions
+        self._inputs: dict[str, Spectra] = {}
+        self._memory = Memory()
+
+    def update(self, **inputs: Spectra | None) -> None:
+        """Set or, with None, remove inputs by role: vibrational, aloof, zlp, valence, core_loss."""
+        for role, spectra in inputs.items():
+            if role not in ROLES:
+                raise UnusableInput(f"There is no input '{role}'; the inputs are {', '.join(ROLES)}.")
+            if spectra is None:
+                self._inputs.pop(role, None)
+            else:
+                self._inputs[role] = spectra
+
+    def evaluate(self, *, should_stop: Stop = never, progress: Progress = silent) -> Evaluation:
+        """The readout and all that is drawn, from the inputs as they are now.
+
+        Raises UnusableInput where there is nothing to analyse, and Cancelled when should_stop says so.
+        """
+        if "vibrational" not in self._inputs:
+            raise UnusableInput("There is no vibrational spectrum; give a spectrum or a line scan.")
+        self._memory.turn()
+        progress(0, 1, "Zero-loss peaks")
+        prepared = {
+            role: prepare(self._inputs[role]) for role in ("vibrational", "aloof", "zlp") if role in self._inputs
+        }
+        line = prepared["vibrational"]
+        progress(0, 1, "Core loss and thickness")
+        chemistry = measure_chemistry(
+            self.recipe, line, self._inputs.get("valence"), self._inputs.get("core_loss"), self.regions
+        )
+        vibrations = measure_vibrations(
+            self.recipe,
+            self.mode,
+            self.background_mev,
+            prepared,
+            line_masks(line, chemistry.regions),
+            self._memory,
+            should_stop,
+            progress,
+        )
+        findings = Findings(self.recipe, self.mode, line, chemistry, vibrations, self.assumptions)
+        readout = assemble(findings, self._inputs, self._parameters(vibrations))
+        return _evaluation(findings, readout)
+
+    def _parameters(self, vibrations: Vibrations) -> dict[str, Any]:
+        """What the analysis was asked for, for the record."""
+        response = vibrations.model.setup.response if vibrations.model is not None else None
+        return {
+            "mode": self.mode,
+            "background_mev": self.background_mev,
+            "regions": "given" if self.regions is not None else "found",
+            "response": response.source if response is not None else None,
+        }
+
+
+def analyze(
+    recipe: Recipe,
+    *,
+    vibrational: Spectra,
+    aloof: Spectra | None = None,
+    zlp: Spectra | None = None,
+    valence: Spectra | None = None,
+    core_loss: Spectra | None = None,
+    regions: Regions | None = None,
+    mode: str = "shared",
+    background_mev: tuple[Interval, Interval] | None = None,
+    assumptions: Assumptions | None = None,
+) -> dict[str, Any]:
+    """The readout of a line scan or a spectrum, as readout.json holds it. Raises UnusableInput."""
+    session = Session(recipe, mode=mode, regions=regions, background_mev=background_mev, assumptions=assumptions)
+    session.update(vibrational=vibrational, aloof=aloof, zlp=zlp, valence=valence, core_loss=core_loss)
+    return session.evaluate().readout
+
+
+def line_masks(line: Prepared, regions: Regions | None) -> dict[str, np.ndarray]:
+    """Which rows are summed and fitted together: the regions, equal stretches of the line, or the one spectrum."""
+    rows = len(line.spectra.rows)
+    if not line.spectra.is_line:
+        return {SPECTRUM: np.ones(1, bool)}
+    if regions is not None:
+        return {name: region.mask(line.spectra.position_nm) for name, region in regions}
+    stretches = np.array_split(np.arange(rows), min(STRETCHES, rows))
+    return {f"stretch_{i + 1}": np.isin(np.arange(rows), part) for i, part in enumerate(stretches)}
+
+
+def _evaluation(findings: Findings, readout: dict[str, Any]) -> Evaluation:
+    line, vibrations, chemistry = findings.line, findings.vibrations, findings.chemistry
+    fits = {}
+    if vibrations.together is not None:
+        for row, name in enumerate(vibrations.names):
+            fits[name] = fitted_spectrum(vibrations.together, row, vibrations.integrals[name])
+    aloof = None
+    if vibrations.model is not None and vibrations.model.aloof is not None:
+        aloof = fitted_spectrum(vibrations.model.aloof, 0, vibrations.model.aloof_integral)
+    normalised, axis = _normalised(line, findings.recipe)
+    return Evaluation(
+        readout,
+        line.spectra.position_nm,
+        line.spectra.valid,
+        chemistry.regions,
+        normalised,
+        axis,
+        fits,
+        aloof,
+        findings.profiles(),
+        findings.recipe.shift_peak,
+        chemistry.map,
+        chemistry.map_axis,
+        findings.flags(),
+    )
+
+
+def _normalised(line: Prepared, recipe: Recipe) -> tuple[np.ndarray | None, EnergyAxis | None]:
+    """Counts over ZLP integral, (n, m), on a common axis from the ZLP; for display only, thus interpolated."""
+    low, high = recipe.wide_window_mev
+    step = line.spectra.energy.step_ev
+    low_ev, high_ev = ev(max(low - MAP_MARGIN_MEV, 5.0)), ev(high + MAP_MARGIN_MEV)
+    size = int((high_ev - low_ev) / step)
+    if size < 2 or high_ev > line.spectra.energy.end_ev:
+        return None, None
+    axis = EnergyAxis(low_ev, step, size)
+    result = np.full((len(line.spectra.rows), size), np.nan)
+    for row in np.flatnonzero(line.usable & (line.integral > 0)):
+        energy = line.spectra.energy.energies_ev - line.zero.position_ev[row]
+        result[row] = np.interp(axis.energies_ev, energy, line.spectra.rows[row]) / line.integral[row]
+    return result / mev(step), axis
