@@ -57,6 +57,7 @@ class Camera:
     """
 
     channels: int = 2048
+    binning: int = 1
     saturation_counts: float | None = None
     electrons_per_count: float | None = None
 
@@ -165,10 +166,11 @@ def _camera(table: Table | None) -> Camera:
     with table:
         camera = Camera(
             channels=table.integer("channels", Camera.channels),
+            binning=table.integer("binning", Camera.binning),
             saturation_counts=table.optional_number("saturation_counts"),
             electrons_per_count=table.optional_number("electrons_per_count"),
         )
-        for key in ("channels", "saturation_counts", "electrons_per_count"):
+        for key in ("channels", "binning", "saturation_counts", "electrons_per_count"):
             _check_positive(table, key, getattr(camera, key))
         return camera
 

@@ -110,9 +110,7 @@ class SwiftMicroscope:
     def get_control(self, name: str) -> float:
         known, value = _ask("microscope", lambda: _stem().TryGetVal(name))
         if not known or value is None:
-            raise MicroscopeFault(
-                f"The microscope has no control '{name}'; correct the site file of {self._site.name}."
-            )
+            raise MicroscopeFault(f"The microscope has no control '{name}'; correct the site file.")
         return float(value)
 
     def set_control(self, name: str, value: float) -> None:
@@ -133,14 +131,14 @@ class SwiftMicroscope:
         field = self._field
         if field is None or not _same_field(scan_field(), field):
             raise MicroscopeFault(
-                "The scan's field is no longer that of the survey; leave the scan alone during a run."
+                "The scan's field is not that of the survey any more; leave the scan alone meanwhile."
             )
         y, x = field.fraction(point)
         _ask("scan", lambda: stem.set_probe_position(Geometry.FloatPoint(y, x)))
         reached = stem.probe_position
         if reached is None or max(abs(reached.y - y), abs(reached.x - x)) > 1e-6:
             raise MicroscopeFault(
-                f"The probe did not go to (x {point.x_nm:.1f}, y {point.y_nm:.1f}) nm; check the scan."
+                f"The probe is not at (x {point.x_nm:.1f}, y {point.y_nm:.1f}) nm as asked; check the scan."
             )
 
     def acquire_frames(self, exposure_s: float, frames: int) -> Frames:
@@ -196,6 +194,7 @@ class SwiftMicroscope:
         wanted.exposure_ms = 1000.0 * exposure_s
         wanted.processing = "sum_project"
         wanted.integration_count = 1
+        wanted.binning = self._site.camera.binning
         parameters = _ask("EELS camera", lambda: camera.validate_frame_parameters(wanted))
         if not math.isclose(parameters.exposure_ms, wanted.exposure_ms, rel_tol=EXPOSURE_TOLERANCE):
             raise MicroscopeFault(
@@ -244,9 +243,7 @@ def _ask(who: str, action: Callable[[], _T]) -> _T:
         raise
     except Exception as error:
         _LOG.warning("The %s failed", who, exc_info=True)
-        raise MicroscopeFault(
-            f"The {who} failed ({error or type(error).__name__}); check it and start again."
-        ) from error
+        raise MicroscopeFault(f"The {who} failed ({error or type(error).__name__}); check it and try again.") from error
 
 
 def _stop(source: Any) -> None:
