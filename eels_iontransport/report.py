@@ -51,10 +51,11 @@ def _peaks(readout: Mapping[str, Any], recipe: Recipe) -> Iterator[tuple[str, st
     if recipe.shift_peak is not None and "ldo_peak" in readout:
         peak = readout["ldo_peak"]
         yield f"{recipe.shift_peak} blue shift", wording.shift_text(readout, recipe.shift_peak)
-        yield "", _along(peak, "{}_mev", " meV")
-        for region in ("grain_1", "grain_2"):
-            quantity = peak.get(f"shift_vs_{region}_mev")
-            yield "", f"against {_REGION_WORDS[region]}: {_quantity(quantity, signed=True)}"
+        if peak.get("blue_shift_mev", {}).get("value") is not None:
+            yield "", _along(peak, "{}_mev", " meV")
+            for region in ("grain_1", "grain_2"):
+                quantity = peak.get(f"shift_vs_{region}_mev")
+                yield "", f"against {_REGION_WORDS[region]}: {_quantity(quantity, signed=True)}"
         return
     for peak in readout.get("peaks", ()):
         centre, width = peak.get("centre_mev"), peak.get("fwhm_mev")

@@ -116,6 +116,14 @@ def test_a_peak_without_a_centre_is_named_but_not_drawn():
     assert "49.6 ± 0.1 meV" in texts[0] and "not determined" in texts[2]
 
 
+def test_a_peak_that_is_not_reported_is_not_filled_in():
+    evaluation = single_evaluation()
+    peak = {"name": "LDO", "region": "spectrum", "centre_mev": quantity(None, None)}
+    for readout, labels in (({}, ["phononic", "LDO"]), ({"peaks": [peak]}, ["LDO (not reported)"])):
+        axis = drawn("spectrum_fit", replace(evaluation, readout=readout)).axes[0]
+        assert set(axis.get_legend_handles_labels()[1]) == {*labels, "data", "fit"}
+
+
 def test_rows_that_were_never_taken_are_gaps():
     centre = drawn("profiles").axes[0].lines[-1].get_ydata()
     assert np.isfinite(centre[:37]).all() and np.isnan(centre[37:]).all()

@@ -23,16 +23,21 @@ def draw(evaluation: Evaluation, recipe: Recipe) -> Iterator[tuple[str, Callable
     """The figures that the evaluation has the data for: (file name without ending, how to draw it)."""
     fits = evaluation.fits
     polaritonic = [peak.name for peak in recipe.aloof_peaks]
+    missing = [
+        (peak["region"], peak["name"])
+        for peak in evaluation.readout.get("peaks", ())
+        if peak["centre_mev"]["value"] is None
+    ]
     aloof, single = evaluation.aloof_fit, fits.get(SPECTRUM)
     if aloof is not None:
         yield "aloof_fit", lambda: spectra.draw_fits({"aloof": aloof}, {"aloof": "Aloof spectrum"}, polaritonic)
     if single is not None:
         title = {SPECTRUM: f"{recipe.title}: single spectrum"}
-        yield "spectrum_fit", lambda: spectra.draw_fits({SPECTRUM: single}, title, polaritonic)
+        yield "spectrum_fit", lambda: spectra.draw_fits({SPECTRUM: single}, title, polaritonic, missing)
         yield "spectrum_background", lambda: spectra.draw_background(single, title[SPECTRUM])
     along = {name: fit for name, fit in fits.items() if name != SPECTRUM}
     if along:
-        yield "region_fits", lambda: spectra.draw_fits(along, {n: style.label(n) for n in along}, polaritonic)
+        yield "region_fits", lambda: spectra.draw_fits(along, {n: style.label(n) for n in along}, polaritonic, missing)
     peak = evaluation.shift_peak
     if peak is not None and set(NAMES) & set(along):
         found = evaluation.readout.get("ldo_peak", {})

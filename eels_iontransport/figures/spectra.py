@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NORMALISED_LABEL = "Intensity / ZLP ($10^{-3}$ meV$^{-1}$)"
 _PER_MILLE = 1e3
+_LOG_FROM = 10.0  # a spectrum that spans so much is drawn on a logarithmic scale
 _LINE_STYLES = ("-", "--", "-.", ":")
 
 
@@ -28,16 +29,20 @@ def scale(fit: FittedSpectrum) -> float:
 
 @style.styled
 def draw_fits(
-    fits: Mapping[str, FittedSpectrum], titles: Mapping[str, str], polaritonic: Collection[str] = ()
+    fits: Mapping[str, FittedSpectrum],
+    titles: Mapping[str, str],
+    polaritonic: Collection[str] = (),
+    unreported: Collection[tuple[str, str]] = (),
 ) -> Figure:
     """One column per fit: background-subtracted data with components above, residual below, on common scales.
 
-    polaritonic: names of the peaks that the aloof spectrum shows too.
+    polaritonic: names of the peaks that the aloof spectrum shows too. unreported: (fit, peak) of the peaks that the
+    data do not carry, which are drawn as what they are.
     """
     figure = style.new_figure(1.2 + 2.7 * len(fits), 4.6)
     grid = figure.subplots(2, len(fits), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1))
     for column, (name, fit) in enumerate(fits.items()):
-        _components(grid[0, column], fit, polaritonic)
+        _components(grid[0, column], fit, polaritonic, [peak for where, peak in unreported if where == name])
         _residual(grid[1, column], fit)
         grid[0, column].set_title(f"{titles[name]}\n", color=style.REGION_COLOURS.get(name, "black"))
         grid[0, column].text(
@@ -58,14 +63,14 @@ def draw_fits(
 
 @style.styled
 def draw_background(fit: FittedSpectrum, title: str) -> Figure:
-    """The recorded spectrum with the background that the model gives it, on a logarithmic scale."""
+    """The recorded spectrum with the background that the model gives it."""
     figure = style.new_figure(4.6, 3.4)
     axis = figure.subplots()
     factor = scale(fit)
     axis.plot(fit.energy_mev, fit.counts * factor, ".", color=style.DATA, markersize=3, label="data")
     axis.plot(fit.energy_mev, fit.model * factor, color=style.FIT, linewidth=1.4, label="fit")
     axis.plot(fit.energy_mev, fit.background * factor, "--", color=style.RESIDUAL, label="background")
-    if (fit.counts > 0).all():
+    if fit.counts.min() > 0 and fit.counts.max() > _LOG_FROM * fit.counts.min():
         axis.set_yscale("log")
     axis.set(xlabel=style.ENERGY_LABEL, ylabel=NORMALISED_LABEL, title=title)
     style.legend_below(figure, axis, 3)
@@ -106,16 +111,20 @@ def _around_peak(axis: Any, fits: Mapping[str, FittedSpectrum], peak: str) -> No
     axis.axhline(0.0, color="black", linewidth=0.6)
 
 
-def _components(axis: Any, fit: FittedSpectrum, polaritonic: Collection[str]) -> None:
+def _components(axis: Any, fit: FittedSpectrum, polaritonic: Collection[str], unreported: Collection[str]) -> None:
     factor, energy = scale(fit), fit.energy_mev
-    if np.any(fit.polaritonic):
+    filled = [name for name in fit.components if name not in unreported]
+    if np.any(fit.polaritonic) and any(name in polaritonic for name in filled):
         axis.fill_between(energy, fit.polaritonic * factor, color=style.POLARITONIC, linewidth=0, label="polaritonic")
-    if np.any(fit.phononic):
+    if np.any(fit.phononic) and any(name not in polaritonic for name in filled):
         axis.fill_between(energy, fit.phononic * factor, color=style.PHONONIC, linewidth=0, label="phononic")
     for number, (name, line) in enumerate(fit.components.items()):
         dashes = _LINE_STYLES[number % len(_LINE_STYLES)]
         colour = style.POLARITONIC_LINE if name in polaritonic else style.PHONONIC_LINE
-        axis.plot(energy, line * factor, dashes, color=colour, linewidth=0.8, label=name.replace("_", " "))
+        words = name.replace("_", " ")
+        if name in unreported:
+            dashes, colour, words = ":", style.RESIDUAL, f"{words} (not reported)"
+        axis.plot(energy, line * factor, dashes, color=colour, linewidth=0.8, label=words)
     data = (fit.counts - fit.background) * factor
     axis.plot(energy, data, ".", color=style.DATA, markersize=3.5, zorder=3, label="data")
     axis.plot(energy, (fit.model - fit.background) * factor, color=style.FIT, linewidth=1.6, zorder=4, label="fit")
