@@ -16,6 +16,7 @@ from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.record import Record, Role, Status
 from eels_iontransport.data.regions import Regions
 from eels_iontransport.data.spectrum import Spectra
+from eels_iontransport.decomposition.engine import Cancelled
 from eels_iontransport.files.parts import spectra_from_parts
 
 from . import results
@@ -103,6 +104,8 @@ class LiveSession:
         progress = _progress(request.items.get(Role.VIBRATIONAL))
         try:
             return self._run(request, progress, should_stop)
+        except Cancelled:
+            return Shown(progress=progress)
         except UnusableInput as error:
             return Shown(sentence=str(error), progress=progress)
         except Exception as error:  # a defect must not leave stale numbers on show without a word
@@ -133,7 +136,7 @@ class LiveSession:
     def _open(self, request: Request) -> tuple[Session, materials.Recipe]:
         """The session of this material and mode; a new one when they have changed."""
         if self._session is None or self._recipe is None or self._key != (request.material, request.mode):
-            from eels_iontransport.session import Session  # late: scipy would hold up the start of the host
+            from eels_iontransport.session import Session  # late: the fitting code would hold up the host's start
 
             self._recipe = materials.load(request.material)
             self._session = Session(self._recipe, mode=request.mode)

@@ -137,6 +137,12 @@ def attach_session(
     return computations.outputs(computation)
 
 
+def result_items(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> dict[str, DataItem.DataItem]:
+    """The results, by name, of the session that an item belongs to, as spectrum or as result."""
+    found = computations.find(document_model, COMPUTATION_ID, item)
+    return computations.outputs(found[0]) if found else {}
+
+
 def readout(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> dict[str, Any] | None:
     """The readout of the session that an item belongs to, as spectrum or as result; None where there is none."""
     for computation in computations.find(document_model, COMPUTATION_ID, item):
@@ -180,7 +186,7 @@ def _new_outputs(
     made = {}
     for name in names:
         title = f"{base} {titles[name]}"
-        made[name] = display.new_item(document_model, title, results.placeholder(name), results.LAYERS.get(name))
+        made[name] = display.new_item(document_model, title, results.blank(name).data, results.layers(name, recipe))
     return made
 
 

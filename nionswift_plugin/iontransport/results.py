@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from eels_iontransport.data import regions as region_names
 from eels_iontransport.data.regions import Region, Regions
+from eels_iontransport.data.units import mev
+from eels_iontransport.evaluation import Evaluation
 from eels_iontransport.materials.recipe import Recipe
 
 COLOURS = {region_names.GRAIN_1: "#0072B2", region_names.BOUNDARY: "#B84A00", region_names.GRAIN_2: "#00755A"}
@@ -21,8 +21,16 @@ MAP, REGIONS, FIT, SHIFT, RATIO, THICKNESS = "map", "regions", "fit", "shift", "
 NAMES = (MAP, REGIONS, FIT, SHIFT, RATIO, THICKNESS)
 PROFILES = (SHIFT, RATIO, THICKNESS)
 
-MAP_ASPECT = 1.4  # width over height of the map on the screen
+MAP_ASPECT = 1.0  # width over height of the map on the screen
 MAP_PERCENTILES = (1.0, 99.0)
+MAP_TICKS_APART = 0.08  # of the energy axis, so that labels do not touch
+REGIONS_APART = 0.35  # of the spectra's span
+SPECTRUM_HEAD, PROFILE_HEAD = 0.6, 0.6  # of the data's span, for the labels of peaks and regions and the legend
+
+TICK_LENGTH = 0.04  # of the data's span
+_ROWS = {REGIONS: 4, FIT: 7, SHIFT: 3, RATIO: 3, THICKNESS: 3}
+
+Tick = tuple[str, float]  # label, place as a fraction of the axis
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class Output:
     data: a plot's layers (layers, m), or an image (height, width); nan where nothing is known.
     axes: one for a plot, (down, across) for an image. value_range: y range of a plot, display limits of an image.
     summary: the result in words, for the title. view: first and last channel shown, None for all.
-    ticks: label and place (0..1 along the energy axis) of the recipe's peaks.
+    ticks: label and place (0..1 along the energy axis) of the recipe's peaks, for an image.
     covered: fraction of an image's width from which on rows were not taken.
     """
 
@@ -61,7 +69,7 @@ class Output:
     value_range: tuple[float, float]
     summary: str = ""
     view: tuple[int, int] | None = None
-    ticks: tuple[tuple[str, float], ...] = ()
+    ticks: tuple[Tick, ...] = ()
     covered: float = 1.0
 
 
@@ -76,19 +84,31 @@ def same(output: Output | None, other: Output | None) -> bool:
 
 
 _BAND = (Layer("", None, "#BBD7EA"), Layer("", None, "#FFFFFF"), Layer("", "#000000", None, 2.0))
-LAYERS: dict[str, tuple[Layer, ...]] = {
-    REGIONS: tuple(Layer(LABELS[name], COLOURS[name], None, 1.5) for name in region_names.NAMES),
-    FIT: (
-        Layer("data", "#777777"),
-        Layer("fit", "#000000", None, 2.0),
-        Layer("polaritonic", None, "rgba(0,114,178,0.35)"),
-        Layer("phononic", None, "rgba(230,159,0,0.55)"),
-        Layer("residual", "#882255"),
-    ),
-    SHIFT: _BAND,
-    RATIO: _BAND,
-    THICKNESS: _BAND,
-}
+_REGION_LAYERS = tuple(Layer(LABELS[name], COLOURS[name], None, 1.5) for name in region_names.NAMES)
+_FIT_LAYERS = (
+    Layer("data", "#777777"),
+    Layer("fit", "#000000", None, 2.0),
+    Layer("polaritonic", None, "rgba(0,114,178,0.35)"),
+    Layer("phononic", None, "rgba(230,159,0,0.55)"),
+    Layer("residual", "#882255"),
+)
+
+
+def layers(name: str, recipe: Recipe) -> tuple[Layer, ...] | None:
+    """How the rows of an output are drawn, in the order of the rows; None for an image.
+
+    The last layer of spectra are ticks at the recipe's peaks, whose energies the legend tells.
+    """
+    peaks = " ".join(label for label, _ in _peaks(recipe))
+    ticks = Layer(f"peaks {peaks} meV", None, "#555555")
+    drawn = {
+        REGIONS: (*_REGION_LAYERS, ticks),
+        FIT: (*_FIT_LAYERS, ticks),
+        SHIFT: _BAND,
+        RATIO: _BAND,
+        THICKNESS: _BAND,
+    }
+    return drawn.get(name)
 
 
 def titles(recipe: Recipe) -> dict[str, str]:
@@ -111,7 +131,7 @@ def expected(recipe: Recipe, roles: Collection[str], is_line: bool) -> list[str]
     return wanted + [RATIO] * bool(recipe.ratio and "core_loss" in roles) + [THICKNESS] * ("valence" in roles)
 
 
-def outputs(evaluation: Any, recipe: Recipe, wanted: Collection[str]) -> dict[str, Output]:
+def outputs(evaluation: Evaluation, recipe: Recipe, wanted: Collection[str]) -> dict[str, Output]:
     """What an evaluation has to show; an output of which nothing is known yet is missing."""
     made: dict[str, Output | None] = {
         MAP: _map(evaluation, recipe),
@@ -124,17 +144,11 @@ def outputs(evaluation: Any, recipe: Recipe, wanted: Collection[str]) -> dict[st
     return {name: output for name, output in made.items() if name in wanted and output is not None}
 
 
-def placeholder(name: str) -> np.ndarray:
-    """Data of an output before the first evaluation: as many layers as it will have, all nan."""
-    rows = len(LAYERS[name]) if name in LAYERS else 16
-    return np.full((rows, 16), np.nan)
-
-
 def blank(name: str) -> Output:
-    """An output of which nothing is known."""
-    data = placeholder(name)
-    axes = (Axis(0.0, 1.0, ""),) * (1 if name in LAYERS else 2)
-    return Output(data, axes, "", (0.0, 1.0))
+    """An output of which nothing is known, with as many layers as it will have."""
+    if name == MAP:
+        return Output(np.full((16, 16), np.nan), (Axis(0.0, 1.0, ""),) * 2, "", (0.0, 1.0))
+    return Output(np.full((_ROWS[name], 16), np.nan), (Axis(0.0, 1.0, ""),), "", (0.0, 1.0))
 
 
 def line_axis(position_nm: np.ndarray) -> Axis:
@@ -160,87 +174,107 @@ def regions_from_fractions(intervals: Mapping[str, tuple[float, float]], axis: A
     return Regions(*(Region(*(axis.offset + end * span for end in ends[name])) for name in region_names.NAMES))
 
 
-def _map(evaluation: Any, recipe: Recipe) -> Output | None:
+def _map(evaluation: Evaluation, recipe: Recipe) -> Output | None:
     """Normalised spectra side by side: position across, energy up, columns repeated until the map is wide enough."""
-    rows, energy = np.asarray(evaluation.normalised, float), evaluation.normalised_axis
-    valid = np.asarray(evaluation.valid, bool)
-    if rows.ndim != 2 or energy is None or not valid.any():
+    rows, axis, valid = evaluation.normalised, evaluation.normalised_axis, evaluation.valid
+    if rows is None or rows.ndim != 2 or axis is None or not valid.any():
         return None
-    rows = np.where(valid[:, None], rows, np.nan)
+    first, last = _window(axis.energies_mev, recipe.wide_window_mev)
+    energies = axis.energies_mev[first : last + 1]
+    rows = np.where(valid[:, None], rows[:, first : last + 1], np.nan)
     repeat = max(1, round(MAP_ASPECT * rows.shape[1] / rows.shape[0]))
-    image = np.repeat(rows.T[::-1], repeat, axis=1)
     along = line_axis(evaluation.position_nm)
-    across = Axis(along.offset, along.scale / repeat, along.units)
-    energies = energy.energies_mev
-    step = float(energies[1] - energies[0])
-    seen = rows[valid][:, energies >= recipe.wide_window_mev[0]]
-    limits = tuple(float(value) for value in np.nanpercentile(seen, MAP_PERCENTILES)) if seen.size else (0.0, 1.0)
-    taken = (int(np.flatnonzero(valid)[-1]) + 1) / len(valid)
-    down = Axis(float(energies[-1]), -step, "meV")
-    ticks = _ticks(recipe, float(energies[0]), step, len(energies))
-    return Output(image, (down, across), "1/meV", _spread(*limits), ticks=ticks, covered=taken)
-
-
-def _regions(evaluation: Any, recipe: Recipe) -> Output | None:
-    """Mean normalised spectrum of each region, each above the one before."""
-    energy = evaluation.normalised_axis
-    if evaluation.regions is None or energy is None:
-        return None
-    energies = energy.energies_mev
-    shown = _window(energies, recipe.wide_window_mev)
-    masks = [region.mask(evaluation.position_nm) & evaluation.valid for _, region in evaluation.regions]
-    spectra = np.array([_mean(evaluation.normalised[mask], len(energies)) for mask in masks])
-    low, high = _extent(spectra[:, shown[0] : shown[1]])
-    offset = 0.35 * (high - low)
-    spectra = spectra + offset * np.arange(len(spectra))[::-1, None]
-    step = float(energies[1] - energies[0])
+    down = Axis(float(energies[-1]), -mev(axis.step_ev), "meV")
+    limits = np.nanpercentile(rows, MAP_PERCENTILES) if np.isfinite(rows).any() else (0.0, 1.0)
     return Output(
-        spectra,
-        (Axis(float(energies[0]), step, "meV"),),
+        np.repeat(rows.T[::-1], repeat, axis=1),
+        (down, Axis(along.offset, along.scale / repeat, along.units)),
         "1/meV",
-        _spread(low, high + 2 * offset, head=0.1),
-        view=shown,
-        ticks=_ticks(recipe, float(energies[0]), step, len(energies)),
+        _spread(float(limits[0]), float(limits[1])),
+        ticks=_apart(_ticks(recipe, energies), MAP_TICKS_APART),
+        covered=(int(np.flatnonzero(valid)[-1]) + 1) / len(valid),
     )
 
 
-def _fit(evaluation: Any, recipe: Recipe) -> Output | None:
+def _regions(evaluation: Evaluation, recipe: Recipe) -> Output | None:
+    """Mean normalised spectrum of each region, each above the one after it."""
+    rows, axis = evaluation.normalised, evaluation.normalised_axis
+    if evaluation.regions is None or rows is None or axis is None:
+        return None
+    shown = _window(axis.energies_mev, recipe.wide_window_mev)
+    masks = [region.mask(evaluation.position_nm) & evaluation.valid for _, region in evaluation.regions]
+    spectra = np.array([_mean(rows[mask]) for mask in masks])
+    low, high = _extent(spectra[:, shown[0] : shown[1]])
+    shift = REGIONS_APART * (high - low) * np.arange(len(spectra))[::-1]
+    spectra = spectra + shift[:, None]
+    value_range = _spread(*_extent(spectra[:, shown[0] : shown[1]]), low=2 * TICK_LENGTH, head=SPECTRUM_HEAD)
+    marks = _marks(recipe, axis.energies_mev, value_range[0] + TICK_LENGTH * (value_range[1] - value_range[0]))
+    return Output(np.vstack([spectra, marks]), (_energy_axis(axis.energies_mev),), "1/meV", value_range, view=shown)
+
+
+def _fit(evaluation: Evaluation, recipe: Recipe) -> Output | None:
     """Fit of the boundary, or of the only spectrum, above its background; the background is the last row, not shown."""
     name = region_names.BOUNDARY if region_names.BOUNDARY in evaluation.fits else region_names.SPECTRUM
     fit = evaluation.fits.get(name)
     if fit is None:
         return None
-    energies = np.asarray(fit.energy_mev, float)
-    parts = [fit.counts - fit.background, fit.model - fit.background, fit.polaritonic, fit.phononic, fit.residual]
-    data = np.array([np.asarray(part, float) for part in (*parts, fit.background)])
-    step = float(energies[1] - energies[0])
-    shown = recipe.peaks if name == region_names.BOUNDARY else ()
+    above = (fit.counts - fit.background, fit.model - fit.background)
+    data = np.array([*above, fit.polaritonic, fit.phononic, fit.residual])
+    value_range = _spread(*_extent(data), low=TICK_LENGTH, head=SPECTRUM_HEAD)
+    marks = _marks(recipe, fit.energy_mev, value_range[0])
     return Output(
-        data,
-        (Axis(float(energies[0]), step, "meV"),),
+        np.vstack([data, marks, fit.background]),
+        (_energy_axis(fit.energy_mev),),
         "counts",
-        _spread(*_extent(data[:-1]), head=0.25),
-        summary=f"of the {LABELS.get(name, name)}" + ("" if math.isnan(fit.chi2) else f", chi2 {fit.chi2:.2f}"),
-        ticks=_ticks(recipe, float(energies[0]), step, len(energies)) if shown else (),
+        value_range,
+        summary=f"{LABELS.get(name, name)}" + (f", chi2 {fit.chi2:.2f}" if np.isfinite(fit.chi2) else ""),
     )
 
 
-def _profile(evaluation: Any, value_name: str, sigma_name: str, units: str) -> Output | None:
+def _profile(evaluation: Evaluation, value_name: str, sigma_name: str, units: str) -> Output | None:
     """A quantity along the line with its band of one sigma: rows upper, lower, value."""
     value = np.asarray(evaluation.profiles.get(value_name, ()), float)
-    if value.ndim != 1 or not value.size:
+    if not np.isfinite(value).any():
         return None
     sigma = np.nan_to_num(np.asarray(evaluation.profiles.get(sigma_name, np.zeros_like(value)), float))
     data = np.array([value + sigma, value - sigma, value])
-    return Output(data, (line_axis(evaluation.position_nm),), units, _spread(*_extent(data), low=0.1, head=0.6))
+    value_range = _spread(*_extent(data), low=0.1, head=PROFILE_HEAD)
+    return Output(data, (line_axis(evaluation.position_nm),), units, value_range)
 
 
-def _ticks(recipe: Recipe, first_mev: float, step_mev: float, size: int) -> tuple[tuple[str, float], ...]:
-    """The recipe's peaks within an energy axis: label (rounded centre in meV) and place as a fraction of the axis."""
-    places = [
-        (peak.centre_mev.initial, (peak.centre_mev.initial - first_mev) / (step_mev * size)) for peak in recipe.peaks
-    ]
-    return tuple((f"{centre:.0f}", place) for centre, place in sorted(places) if 0.0 < place < 1.0)
+def _energy_axis(energies_mev: np.ndarray) -> Axis:
+    return Axis(float(energies_mev[0]), float(energies_mev[1] - energies_mev[0]), "meV")
+
+
+def _peaks(recipe: Recipe) -> list[tuple[str, float]]:
+    """The recipe's peaks: centre in meV, rounded for a label and as it is."""
+    centres = sorted(peak.centre_mev.initial for peak in recipe.peaks)
+    return [(f"{centre:.0f}", centre) for centre in centres]
+
+
+def _marks(recipe: Recipe, energies_mev: np.ndarray, end: float) -> np.ndarray:
+    """A layer whose fill draws a short stroke at every peak, from the plot's base line to `end`."""
+    marks = np.full(len(energies_mev), np.nan)
+    for _, centre in _peaks(recipe):
+        if energies_mev[0] <= centre <= energies_mev[-1]:
+            marks[np.argmin(np.abs(energies_mev - centre))] = end
+    return marks
+
+
+def _ticks(recipe: Recipe, energies_mev: np.ndarray) -> tuple[Tick, ...]:
+    """The recipe's peaks within an energy axis, by label and place."""
+    axis = _energy_axis(energies_mev)
+    places = [(label, (centre - axis.offset) / (axis.scale * len(energies_mev))) for label, centre in _peaks(recipe)]
+    return tuple((label, place) for label, place in places if 0.0 < place < 1.0)
+
+
+def _apart(ticks: tuple[Tick, ...], distance: float) -> tuple[Tick, ...]:
+    """The ticks that keep this distance from the one before."""
+    kept: list[Tick] = []
+    for tick in ticks:
+        if not kept or tick[1] - kept[-1][1] >= distance:
+            kept.append(tick)
+    return tuple(kept)
 
 
 def _window(energies_mev: np.ndarray, window_mev: tuple[float, float]) -> tuple[int, int]:
@@ -248,8 +282,9 @@ def _window(energies_mev: np.ndarray, window_mev: tuple[float, float]) -> tuple[
     return (int(inside[0]), int(inside[-1])) if inside.size > 1 else (0, len(energies_mev) - 1)
 
 
-def _mean(rows: np.ndarray, size: int) -> np.ndarray:
-    return np.asarray(rows.mean(axis=0)) if len(rows) else np.full(size, np.nan)
+def _mean(rows: np.ndarray) -> np.ndarray:
+    """Mean of rows (n, m), (m,); nan where there are none."""
+    return np.asarray(rows.mean(axis=0)) if len(rows) else np.full(rows.shape[1], np.nan)
 
 
 def _extent(data: np.ndarray) -> tuple[float, float]:

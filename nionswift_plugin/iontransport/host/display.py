@@ -12,8 +12,8 @@ from nion.swift.model import DataItem, DisplayItem, DocumentModel, Graphics, Sym
 from ..results import Axis, Layer, Output
 
 TICK, COVER = "iontransport.tick", "iontransport.not_taken"
-COVER_COLOUR, TICK_COLOUR = "#B0B0B0", "#999999"
-MAP_TICK_COLOUR, MAP_TICK_LENGTH = "#FFFFFF", 0.03
+COVER_COLOUR = "#B0B0B0"
+TICK_COLOUR, TICK_LENGTH = "#FFFFFF", 0.16  # of the width: a little longer than the label, which sits on its middle
 
 # Pixels that were not taken are nan; the host draws them black and says so at every repaint.
 warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning, r"nion\.data\.Image")
@@ -102,17 +102,11 @@ def set_view(display: DisplayItem.DisplayItem, view: tuple[int, int]) -> None:
 
 
 def add_ticks(display: DisplayItem.DisplayItem, ticks: Sequence[tuple[str, float]]) -> None:
-    """Marks at places 0..1 of the energy axis: lines across a plot, short strokes at the left edge of an image."""
+    """Short labelled strokes at the left edge of an image, at places 0..1 from its bottom."""
     for label, place in ticks:
-        graphic: Graphics.Graphic
-        if display.used_display_type == "image":
-            graphic = Graphics.LineGraphic()
-            graphic.start, graphic.end = (1.0 - place, 0.0), (1.0 - place, MAP_TICK_LENGTH)
-            graphic.stroke_color = MAP_TICK_COLOUR
-        else:
-            graphic = Graphics.ChannelGraphic()
-            graphic.position = place
-            graphic.stroke_color = TICK_COLOUR
+        graphic = Graphics.LineGraphic()
+        graphic.start, graphic.end = (1.0 - place, 0.0), (1.0 - place, TICK_LENGTH)
+        graphic.stroke_color = TICK_COLOUR
         graphic.label = label
         graphic.graphic_id = TICK
         graphic.is_position_locked = graphic.is_shape_locked = True
