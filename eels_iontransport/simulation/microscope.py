@@ -170,11 +170,16 @@ class SimulatedMicroscope:
         fractions = np.meshgrid(*((np.arange(n) + 0.5) / n - 0.5 for n in shape), indexing="ij")
         y, x = fractions[0] * field.height_nm, fractions[1] * field.width_nm
         c, s = np.cos(field.rotation_rad), np.sin(field.rotation_rad)
+        return self.image_at(field.centre.y_nm + c * y - s * x, field.centre.x_nm + c * x + s * y)
+
+    def image_at(self, y_nm: np.ndarray, x_nm: np.ndarray) -> np.ndarray:
+        """Dark-field intensities at positions of any shape, float32, with noise; the noise alone when blanked."""
         moved_y, moved_x = self.displacement_nm()
-        image_y, image_x = field.centre.y_nm + c * y - s * x - moved_y, field.centre.x_nm + c * x + s * y - moved_x
+        beam = 0.0 if self.get(BLANKER) else 1.0
         with self._lock:
-            noise = 0.03 * self._rng.standard_normal(shape)
-        return (1000.0 * (self.specimen.brightness(image_y, image_x) + noise)).astype(np.float32)
+            noise = 0.03 * self._rng.standard_normal(np.shape(x_nm))
+        brightness = beam * self.specimen.brightness(y_nm - moved_y, x_nm - moved_x)
+        return (1000.0 * (brightness + noise)).astype(np.float32)
 
     def truth(
         self, line: Line, regions: Regions | None = None, exposures: Mapping[str, tuple[float, int]] | None = None
