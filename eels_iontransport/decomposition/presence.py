@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -50,9 +50,12 @@ def _spread(values: np.ndarray) -> float:
 
 
 def _variations(setup: Setup, spectrum: Aligned) -> list[Setup]:
-    """The setup with other windows and orders, as far as the spectrum covers them."""
+    """The setup with other windows and orders, as far as the spectrum covers them.
+
+    Always with the background inside the fit: one that is subtracted beforehand cannot show that it bends.
+    """
     if setup.is_published:
-        return [setup]
+        setup = replace(setup, mode="wide")
     low, high = setup.window_mev
     step = WINDOW_SHIFT * (high - low)
     found = []
