@@ -88,6 +88,7 @@ class SessionComputation:
 def register() -> None:
     """Make the computation known to the host; at import of the plug-in, before a project is opened."""
     computations.register(COMPUTATION_ID, SessionComputation)
+    display.quiet_regions(tuple(results.LABELS))
 
 
 def attach_session(
@@ -141,6 +142,12 @@ def result_items(document_model: DocumentModel.DocumentModel, item: DataItem.Dat
     """The results, by name, of the session that an item belongs to, as spectrum or as result."""
     found = computations.find(document_model, COMPUTATION_ID, item)
     return computations.outputs(found[0]) if found else {}
+
+
+def is_result(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> bool:
+    """Whether an item is a result of a session, not a spectrum."""
+    found = computations.find(document_model, COMPUTATION_ID, item)
+    return any(item in computations.outputs(computation).values() for computation in found)
 
 
 def readout(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> dict[str, Any] | None:

@@ -1,14 +1,27 @@
-"""The submenu EELS > Ion Transport."""
+"""The submenu EELS > Ion Transport: analysing what is selected, and arranging its results."""
 
 from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from nion.swift import DocumentController
 from nion.swift.model import DataItem
 
-from . import live, results
-from .host import display, workspaces
+from eels_iontransport import materials
+from eels_iontransport.data.errors import UnusableInput
 
+from . import live, results, roles
+from .evaluation import spectra_of
+from .host import display, layout, menu, workspaces
+
+TITLE = "Ion Transport"
 SURVEY = "survey"
+NOTHING_SELECTED = "Select a line scan or a spectrum, and with it the spectra that belong to it."
+
+_LOG = logging.getLogger(__name__)
+
 _COLUMNS = (
     (0.28, ((SURVEY, 0.5), (results.MAP, 0.5))),
     (0.40, ((results.REGIONS, 0.5), (results.FIT, 0.5))),
@@ -16,12 +29,70 @@ _COLUMNS = (
 )
 
 
+def register() -> Callable[[], None]:
+    """Add the submenu to every window; returns what takes it back from windows opened later."""
+    return menu.register_sub_menu(TITLE, _entries)
+
+
+def analyze(
+    window: DocumentController.DocumentController, material: str, items: Sequence[DataItem.DataItem]
+) -> dict[str, DataItem.DataItem]:
+    """Attach a live session to items, their roles told by their records or energies; returns the result items.
+
+    Raises UnusableInput.
+    """
+    spectra = [item for item in items if not live.is_result(window.document_model, item)]
+    if not spectra:
+        raise UnusableInput(NOTHING_SELECTED)
+    by_role = roles.assign({item: spectra_of(item) for item in spectra})
+    return live.attach_session(window.document_model, by_role, material)
+
+
 def show_results(
     window: DocumentController.DocumentController, item: DataItem.DataItem, survey: DataItem.DataItem | None = None
 ) -> None:
-    """Arrange the results of the session that the item belongs to in the results workspace."""
+    """Arrange the results of the session that the item belongs to in the results workspace.
+
+    Raises UnusableInput where the item belongs to none.
+    """
     items = live.result_items(window.document_model, item)
+    if not items:
+        raise UnusableInput(f"'{item.title}' has no results yet; analyse it first.")
     if survey is not None:
         items = {SURVEY: survey, **items}
     displays = {name: display.of(window.document_model, shown) for name, shown in items.items()}
     workspaces.arrange(window, "results", "Ion Transport Results", _COLUMNS, displays)
+
+
+def _entries(window: DocumentController.DocumentController) -> list[menu.Entry]:
+    """The entries of the submenu for a window: one per recipe, and the workspace."""
+
+    def entry(title: str, action: Callable[..., None], *arguments: str) -> menu.Entry:
+        return menu.Entry(title, partial(_said, partial(action, window, *arguments)))
+
+    usable = [recipe for recipe in materials.available() if not recipe.fault]
+    analyses = [entry(f"Analyze with {recipe.title}", _analyze_selected, recipe.name) for recipe in usable]
+    return [*analyses, menu.SEPARATOR, entry("Results Workspace", _show)]
+
+
+def _analyze_selected(window: DocumentController.DocumentController, material: str) -> None:
+    made = analyze(window, material, menu.selected_items(window))
+    layout.show_in_empty_panel(window, made[results.FIT])
+
+
+def _show(window: DocumentController.DocumentController) -> None:
+    items = menu.selected_items(window)
+    if not items:
+        raise UnusableInput(NOTHING_SELECTED)
+    show_results(window, items[0])
+
+
+def _said(action: Callable[[], None]) -> None:
+    """Run a menu entry; what stands in its way is said in a notification."""
+    try:
+        action()
+    except UnusableInput as error:
+        menu.notify(TITLE, str(error))
+    except Exception as error:
+        _LOG.exception("A menu entry failed")
+        menu.notify(TITLE, f"This did not work ({type(error).__name__}: {error}).")

@@ -100,7 +100,7 @@ def layers(name: str, recipe: Recipe) -> tuple[Layer, ...] | None:
     The last layer of spectra are ticks at the recipe's peaks, whose energies the legend tells.
     """
     peaks = " ".join(label for label, _ in _peaks(recipe))
-    ticks = Layer(f"peaks {peaks} meV", None, "#555555")
+    ticks = Layer(f"{peaks} meV", None, "#555555")
     drawn = {
         REGIONS: (*_REGION_LAYERS, ticks),
         FIT: (*_FIT_LAYERS, ticks),

@@ -19,6 +19,25 @@ TICK_COLOUR, TICK_LENGTH = "#FFFFFF", 0.16  # of the width: a little longer than
 warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning, r"nion\.data\.Image")
 
 
+def quiet_regions(names: Sequence[str]) -> None:
+    """Let region graphics show their numbers only when selected, as hosts before 16.18 do for all intervals.
+
+    Since 16.18 an interval prints its ends and width at all times, which at a narrow boundary covers labels and data;
+    there is no property to choose otherwise. Only graphics whose id is one of the names are concerned.
+    """
+    original = getattr(Graphics.IntervalGraphic, "used_text_visibility_map", None)
+    if not isinstance(original, property) or getattr(original.fget, "is_quiet", False):
+        return
+
+    def visibility(graphic: Graphics.IntervalGraphic) -> dict[str, str]:
+        if graphic.graphic_id in names:
+            return {"default": "selection", "label_text": "always"}
+        return original.fget(graphic)  # type: ignore[misc,no-any-return]
+
+    visibility.is_quiet = True  # type: ignore[attr-defined]
+    Graphics.IntervalGraphic.used_text_visibility_map = property(visibility)
+
+
 def new_item(
     document_model: DocumentModel.DocumentModel, title: str, data: np.ndarray, layers: Sequence[Layer] | None
 ) -> DataItem.DataItem:
