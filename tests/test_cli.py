@@ -44,7 +44,7 @@ def water(peak_counts: float) -> np.ndarray:
 
 @pytest.fixture
 def spectrum(tmp_path):
-    return write(tmp_path / "water.ndata1", water(3e4), ENERGY)
+    return write(tmp_path / "water.ndata1", water(2e5), ENERGY)
 
 
 def run(capsys, *arguments):
@@ -116,7 +116,8 @@ ARGUMENTS = [
     ((*ANALYZE, "--background", "360:nan,500:530"), "must rise"),
     ((*ANALYZE, "--background", "390:360,500:530"), "must rise"),
     ((*ANALYZE, "--background", "360:510,500:530"), "must not overlap"),
-    ((*ANALYZE, "--background", "-20:-10,500:530"), "must rise from above 0"),
+    ((*ANALYZE, "--background=-20:-10,500:530"), "must rise from above 0"),
+    ((*ANALYZE, "--background", "900:950,980:990"), "meV"),
     ((*ANALYZE, "--boundary", "9:11"), "single spectrum"),
     ((*ANALYZE, "--boundary", "9-11"), "form A:B"),
     ((*ANALYZE, "--grain-1", "11:9"), "ends before it starts"),
@@ -265,8 +266,8 @@ def test_measured_spectra(capsys, measured, name, material, centre_mev, position
     if width is not None:
         assert readout["zlp"]["fwhm_mev"]["value"] == pytest.approx(width[0], abs=width[1])
     found = {peak["name"]: peak["centre_mev"]["value"] for peak in readout["peaks"]}
-    if centre_mev is not None:
+    if centre_mev is not None and mode != "published":
         assert found["OH"] == pytest.approx(centre_mev, abs=3.0)
-    else:
+    else:  # the power law of the published procedure does not describe the measured tail, and that is said
         assert all(value is None for value in found.values())
         assert all(flag["message"].endswith(".") for flag in readout["flags"]) and readout["flags"]
