@@ -49,16 +49,6 @@ def take(width_nm: float, pixels: int = PIXELS) -> tuple[np.ndarray, Field]:
     )
 
 
-def use_field(width_nm: float) -> float:
-    """Make the scan's field `width_nm` wide without scanning; the field's width before. Raises MicroscopeFault."""
-    scan = _scan()
-    parameters = copy.copy(scan.get_current_frame_parameters())
-    before = float(parameters.fov_nm)
-    parameters.fov_nm = width_nm
-    scan.set_current_frame_parameters(parameters)
-    return before
-
-
 def store(
     document_model: DocumentModel.DocumentModel,
     item: DataItem.DataItem | None,

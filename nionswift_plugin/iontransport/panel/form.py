@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Mapping
 
 from eels_iontransport.acquire.plan import DEFAULT_EXPOSURES, SETTINGS, Exposure, Plan, Step
+from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.geometry import Line, Point
 from eels_iontransport.data.record import Role
 
@@ -19,6 +21,7 @@ ROW_LABELS: Mapping[Role, str] = {
 }
 POINTS_EXPOSURE = Exposure(0.1, 100)
 MAXIMUM_PIXELS = 100_000
+MINIMUM_FIELD_NM, MAXIMUM_FIELD_NM = 1.0, 1e5
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Form:
     name: str = "GB1"
     material: str = "lco"
     pixels: str = "40"
+    overview_nm: str = "300"
+    detail_nm: str = "64"
     rows: Mapping[Role, StepRow] = field(default_factory=_default_rows)
 
     def with_row(self, role: Role, **changes: bool | str) -> Form:
@@ -77,6 +82,22 @@ class Form:
         exposure = _seconds(row.exposure, ROW_LABELS[role], problems)
         frames = _count(row.frames, ROW_LABELS[role], "frames", problems)
         return None if exposure is None or frames is None else Step(role, SETTINGS[role], exposure, frames)
+
+
+def field_nm(text: str, what: str) -> float:
+    """Width of a survey's field from what was typed. Raises UnusableInput."""
+    try:
+        width = float(text.strip().replace(",", "."))
+    except ValueError:
+        width = math.nan
+    if not MINIMUM_FIELD_NM <= width <= MAXIMUM_FIELD_NM:
+        raise UnusableInput(f"{what}: '{text}' is not a field of view in nm, such as 64.")
+    return width
+
+
+def count_or_none(text: str) -> int | None:
+    """The number of pixels as typed; None where it cannot be read."""
+    return _count(text, "", "", [])
 
 
 def _seconds(text: str, what: str, problems: list[str]) -> float | None:

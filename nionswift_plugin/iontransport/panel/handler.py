@@ -161,7 +161,11 @@ class PanelHandler(Declarative.Handler):
 
     @property
     def transport_arrow(self) -> str:
-        return "\N{BLACK DOWN-POINTING SMALL TRIANGLE}" if self.transport_expanded else "\N{BLACK RIGHT-POINTING SMALL TRIANGLE}"
+        return (
+            "\N{BLACK DOWN-POINTING SMALL TRIANGLE}"
+            if self.transport_expanded
+            else "\N{BLACK RIGHT-POINTING SMALL TRIANGLE}"
+        )
 
     def transport_clicked(self, widget: Any) -> None:
         self.transport_expanded = not self.transport_expanded

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any, Mapping
+from typing import Any
 
 from eels_iontransport import wording
 from eels_iontransport.acquire.estimate import Estimate
@@ -143,7 +144,8 @@ def present(situation: Situation) -> Presentation:
         state_text=_state_text(state, situation),
         state_colour=COLOURS[state],
         beam_text=_beam_text(situation.microscope),
-        survey_text=f" {DOT} ".join(str(survey) for survey in situation.surveys if survey.exists) or "No survey image yet.",
+        survey_text=f" {DOT} ".join(str(survey) for survey in situation.surveys if survey.exists)
+        or "No survey image yet.",
         places_text="\n".join(str(place) for place in situation.places) or "Nothing placed yet.",
         estimate_text=estimate_text(situation.estimate),
         survey_enabled=situation.microscope is not None and not busy,

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Callable
 
 import numpy as np
 from nion.swift.model import DataItem, DisplayItem, DocumentModel
 
 from eels_iontransport.acquire.port import MicroscopeFault
-from eels_iontransport.data.geometry import Field, Line, Point
+from eels_iontransport.data.geometry import Field, Line
 from eels_iontransport.measure.specimen_edge import Edge, find_edge
+from eels_iontransport.wording import DOT, PLUS_MINUS, number
 
 from ..host import places, survey
 from .form import Places
 from .model import Placed, Survey
-from .wording import DOT, PLUS_MINUS, number
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class _Slot:
     """One kind of survey: its item, once taken, and the edge seen in it."""
 
     label: str
-    item_uuid: object = None
+    item: DataItem.DataItem | None = None
     field: Field | None = None
     taken: str = ""
     edge: Edge | None = None
@@ -89,7 +89,7 @@ class Surveys:
         item = survey.store(self.document_model, before, shot.image, shot.field, shot.title, slot.taken)
         if before is not None and slot.field != shot.field:
             self._move_marks(slot, shot.field)
-        slot.item_uuid, slot.field, slot.edge = item.uuid, shot.field, shot.edge
+        slot.item, slot.field, slot.edge = item, shot.field, shot.edge
         if before is None:
             self.on_new_item(item)
         return ""
@@ -209,7 +209,8 @@ class Surveys:
         return next((self._slots[label] for label in labels if self._item(self._slots[label]) is not None), None)
 
     def _item(self, slot: _Slot) -> DataItem.DataItem | None:
-        return self.document_model.get_data_item_by_uuid(slot.item_uuid) if slot.item_uuid else None
+        """The slot's item; None before it was taken and after it was deleted."""
+        return slot.item if slot.item is not None and slot.item in self.document_model.data_items else None
 
     def _display(self, slot: _Slot) -> DisplayItem.DisplayItem:
         return self.document_model.get_display_item_for_data_item(self._item(slot))

@@ -6,7 +6,8 @@ them. Content is at most CONTENT wide, in a panel of at least 320.
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from nion.ui import Declarative
 
@@ -29,7 +30,9 @@ def describe(materials: Sequence[str]) -> Description:
     return u.create_column(
         _state(u),
         u.create_scroll_area(
-            u.create_column(_head(u, materials), _survey(u), _place(u), _plan(u), u.create_stretch(), spacing=6, margin=4),
+            u.create_column(
+                _head(u, materials), _survey(u), _place(u), _plan(u), u.create_stretch(), spacing=6, margin=4
+            ),
             min_height=110,
             horizontal_scroll_bar_policy="off",
         ),
@@ -49,7 +52,7 @@ def _state(u: Declarative.DeclarativeUI) -> Description:
             spacing=4,
         ),
         u.create_label(
-            text="@binding(shown.beam_text)", visible="@binding(shown.beam_visible)", width=CONTENT, color=GREY
+            text="@binding(shown.beam_text)", visible="@binding(shown.beam_text_visible)", width=CONTENT, color=GREY
         ),
         spacing=2,
     )
@@ -98,8 +101,12 @@ def _place(u: Declarative.DeclarativeUI) -> Description:
     return u.create_column(
         u.create_row(
             _heading(u, "2  Place"),
-            _button(u, "Aloof", "aloof_clicked", "place_enabled", "Mark A1 in the vacuum, 65 nm from the edge if it fits."),
-            _button(u, "Point", "point_clicked", "place_enabled", "Mark a point on the specimen; drag it where it belongs."),
+            _button(
+                u, "Aloof", "aloof_clicked", "place_enabled", "Mark A1 in the vacuum, 65 nm from the edge if it fits."
+            ),
+            _button(
+                u, "Point", "point_clicked", "place_enabled", "Mark a point on the specimen; drag it where it belongs."
+            ),
             _button(u, "Line", "line_clicked", "place_enabled", "Mark L1, 20 nm long; drag it across the boundary."),
             u.create_stretch(),
             _button(u, "Clear", "clear_clicked", "clear_enabled", "Remove all marks of this panel."),
@@ -136,9 +143,7 @@ def _plan_row(u: Declarative.DeclarativeUI, role: Role) -> Description:
     row, enabled = f"rows.{role.value}", "@binding(shown.plan_enabled)"
     return u.create_row(
         u.create_spacing(INDENT),
-        u.create_check_box(
-            text=ROW_LABELS[role], checked=f"@binding({row}.chosen)", enabled=enabled, width=112
-        ),
+        u.create_check_box(text=ROW_LABELS[role], checked=f"@binding({row}.chosen)", enabled=enabled, width=112),
         u.create_line_edit(text=f"@binding({row}.exposure)", enabled=enabled, width=56),
         u.create_label(text="\N{MULTIPLICATION SIGN}"),
         u.create_line_edit(text=f"@binding({row}.frames)", enabled=enabled, width=56),
@@ -157,7 +162,7 @@ def _run(u: Declarative.DeclarativeUI) -> Description:
             spacing=6,
         ),
         u.create_label(
-            text="@binding(shown.progress_text)", visible="@binding(shown.progress_visible)", width=CONTENT
+            text="@binding(shown.progress_text)", visible="@binding(shown.progress_text_visible)", width=CONTENT
         ),
         u.create_label(
             text="@binding(shown.hint)",
@@ -175,12 +180,17 @@ def _readout(u: Declarative.DeclarativeUI) -> Description:
     return u.create_column(
         _quantity(u, "shift"),
         u.create_label(
-            text="@binding(shown.shift_detail)", visible="@binding(shown.shift_detail_visible)", width=CONTENT, color=GREY
+            text="@binding(shown.shift_detail)",
+            visible="@binding(shown.shift_detail_visible)",
+            width=CONTENT,
+            color=GREY,
         ),
         _quantity(u, "ratio"),
         u.create_column(
             u.create_row(
-                u.create_push_button(text="@binding(transport_arrow)", on_clicked="transport_clicked", width=24, style="minimal"),
+                u.create_push_button(
+                    text="@binding(transport_arrow)", on_clicked="transport_clicked", width=24, style="minimal"
+                ),
                 u.create_label(text="Transport estimate (model)", color=GREY),
                 u.create_stretch(),
                 spacing=4,

@@ -1,0 +1,70 @@
+"""The panel in the window: in the Window menu, closed by default."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from nion.swift import DocumentController, Panel, Workspace
+from nion.ui import Declarative
+
+from ..host import layout
+from .controller import Controller
+from .handler import PanelHandler
+
+_LOG = logging.getLogger(__name__)
+
+PANEL_ID, TITLE = "iontransport-panel", "Ion Transport"
+MINIMUM_WIDTH = 320
+REFRESH_S = 0.1
+
+
+class IonTransportPanel(Panel.Panel):
+    """Made by the host for every window."""
+
+    def __init__(
+        self, document_controller: DocumentController.DocumentController, panel_id: str, properties: dict[str, Any]
+    ) -> None:
+        super().__init__(document_controller, panel_id, TITLE)
+        self.controller = Controller(
+            document_controller.document_model,
+            on_new_item=lambda item: layout.show_in_empty_panel(self.document_controller, item),
+        )
+        self.handler = PanelHandler(self.controller)
+        self.widget = Declarative.DeclarativeWidget(
+            document_controller.ui, document_controller.event_loop, self.handler
+        )
+        self._refreshed = 0.0
+        self._failed = False
+
+    def periodic(self) -> None:
+        """Called by the host many times a second, also while the panel is hidden."""
+        super().periodic()
+        now = time.monotonic()
+        if now - self._refreshed < REFRESH_S:
+            return
+        self._refreshed = now
+        try:
+            self.controller.poll()
+            self.handler.refresh()
+            self._failed = False
+        except Exception:
+            if not self._failed:  # once, not ten times a second
+                _LOG.exception("The ion transport panel could not be refreshed")
+            self._failed = True
+
+    def close(self) -> None:
+        self.controller.close()
+        super().close()
+
+
+def register() -> None:
+    """Put the panel into the Window menu of every window opened from now on."""
+    Workspace.WorkspaceManager().register_panel(
+        IonTransportPanel, PANEL_ID, TITLE, ["left", "right"], "right", {"min-width": MINIMUM_WIDTH, "height": 600}
+    )
+
+
+def unregister() -> None:
+    Workspace.WorkspaceManager().unregister_panel(PANEL_ID)
