@@ -64,14 +64,17 @@ class Session:
             else:
                 self._inputs[role] = spectra
 
-    def evaluate(self, *, should_stop: Stop = never, progress: Progress = silent) -> Evaluation:
+    def evaluate(
+        self, *, should_stop: Stop = never, progress: Progress = silent, fits: bool = True
+    ) -> Evaluation:
         """The readout and all that is drawn, from the inputs as they are now.
 
-        Raises UnusableInput where there is nothing to analyse, and Cancelled when should_stop says so.
+        fits: without them, what is known at once: zero-loss peaks, the normalised spectra, chemistry. Raises UnusableInput where there is nothing to analyse, and Cancelled when should_stop says so.
         """
         if "vibrational" not in self._inputs:
             raise UnusableInput("There is no vibrational spectrum; give a spectrum or a line scan.")
-        self._memory.turn()
+        if fits:
+            self._memory.turn()
         progress(0, 1, "Zero-loss peaks")
         prepared = {
             role: prepare(self._inputs[role]) for role in ("vibrational", "aloof", "zlp") if role in self._inputs
@@ -81,16 +84,18 @@ class Session:
         chemistry = measure_chemistry(
             self.recipe, line, self._inputs.get("valence"), self._inputs.get("core_loss"), self.regions
         )
-        vibrations = measure_vibrations(
-            self.recipe,
-            self.mode,
-            self.background_mev,
-            prepared,
-            line_masks(line, chemistry.regions),
-            self._memory,
-            should_stop,
-            progress,
-        )
+        vibrations = Vibrations()
+        if fits:
+            vibrations = measure_vibrations(
+                self.recipe,
+                self.mode,
+                self.background_mev,
+                prepared,
+                line_masks(line, chemistry.regions),
+                self._memory,
+                should_stop,
+                progress,
+            )
         findings = Findings(self.recipe, self.mode, line, chemistry, vibrations, self.assumptions)
         readout = assemble(findings, self._inputs, self._parameters(vibrations))
         return _evaluation(findings, readout)
