@@ -64,9 +64,7 @@ class Session:
             else:
                 self._inputs[role] = spectra
 
-    def evaluate(
-        self, *, should_stop: Stop = never, progress: Progress = silent, fits: bool = True
-    ) -> Evaluation:
+    def evaluate(self, *, should_stop: Stop = never, progress: Progress = silent, fits: bool = True) -> Evaluation:
         """The readout and all that is drawn, from the inputs as they are now.
 
         fits: without them, what is known at once: zero-loss peaks, the normalised spectra, chemistry. Raises UnusableInput where there is nothing to analyse, and Cancelled when should_stop says so.
