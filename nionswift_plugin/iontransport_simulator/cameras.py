@@ -22,6 +22,7 @@ EELS_CAMERA_ID, RONCHIGRAM_CAMERA_ID = "iontransport_simulator_eels", "iontransp
 _EELS_ROWS = 4  # a power of two, so that the rows of a frame add up to its counts without rounding
 _RONCHIGRAM_PIXELS = 128
 _SHORTEST_WALL_MS = 0.5  # the host divides by the exposure
+_SHORTEST_LIVE_WALL_MS = 10.0  # a live view faster than this only keeps the processor busy
 
 
 def sensor(camera_type: str, microscope: SimulatedMicroscope) -> tuple[int, int]:
@@ -121,7 +122,7 @@ class EELSCamera(CameraDevice.Camera):
         }
 
     def set_frame_parameters(self, frame_parameters: camera_base.CameraFrameParameters) -> None:
-        super().set_frame_parameters(self._on_the_wall(frame_parameters))
+        super().set_frame_parameters(self._on_the_wall(frame_parameters, _SHORTEST_LIVE_WALL_MS))
 
     def acquire_sequence_begin(self, camera_frame_parameters: Any, count: int, **kwargs: Any) -> Any:
         return super().acquire_sequence_begin(self._on_the_wall(camera_frame_parameters), count, **kwargs)
@@ -135,13 +136,11 @@ class EELSCamera(CameraDevice.Camera):
         self._frames.synchronized = False
         super().acquire_synchronized_end(**kwargs)
 
-    def _on_the_wall(self, parameters: camera_base.CameraFrameParameters) -> camera_base.CameraFrameParameters:
+    def _on_the_wall(self, parameters: Any, shortest_ms: float = _SHORTEST_WALL_MS) -> Any:
         """The parameters with the exposure that the wall clock shows; the simulated exposure is kept."""
         self._frames.exposure_s = parameters.exposure_ms / 1000.0
         scaled = camera_base.CameraFrameParameters(parameters.as_dict())
-        scaled.exposure_ms = max(
-            _SHORTEST_WALL_MS, 1000.0 * self._microscope.clock.wall_seconds(self._frames.exposure_s)
-        )
+        scaled.exposure_ms = max(shortest_ms, 1000.0 * self._microscope.clock.wall_seconds(self._frames.exposure_s))
         return scaled
 
 

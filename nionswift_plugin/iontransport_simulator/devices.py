@@ -6,6 +6,7 @@ import logging
 import tempfile
 from typing import Any
 
+from nion.instrumentation import HardwareSource, camera_base, scan_base
 from nion.utils import Registry
 
 from eels_iontransport.simulation.microscope import SimulatedMicroscope
@@ -66,10 +67,16 @@ class Devices:
         self.instrument.set_scan_controller(None)
         self.instrument.set_eels_camera(None)
         self.instrument.set_ronchigram_camera(None)
+        known = HardwareSource.HardwareSourceManager().hardware_sources
+        if not all(source in known for source in self._sources):
+            # The application closes all hardware sources before the plug-ins; the host would look for them in vain.
+            camera_base.stop()
+            scan_base.stop()
         for module in self._camera_modules:
             Registry.unregister_component(module, {"camera_module"})
         Registry.unregister_component(self.scan_module, {"scan_module"})
         Registry.unregister_component(self.instrument, _CONTROLLER_TYPES)
+        self._sources.clear()
 
     def is_in_use(self) -> bool:
         """Whether the host's microscope, scan and EELS camera are all these."""

@@ -6,19 +6,20 @@ import gc
 import math
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("nion.instrumentation")
 
-from nion.instrumentation import Acquisition, DataChannel, scan_base
+from nion.instrumentation import Acquisition, DataChannel, scan_base, stem_controller
 from nion.instrumentation.test import AcquisitionTestContext
 from nion.swift import Facade
 from nion.swift.test import TestContext
 from nion.utils import Geometry, Registry
 
-from eels_iontransport.data.geometry import Point
+from eels_iontransport.data.geometry import Field, Point
 from eels_iontransport.simulation.camera import Camera
 from eels_iontransport.simulation.microscope import SETTINGS, SimulatedMicroscope
 from eels_iontransport.simulation.specimen import SURVEY_NM
@@ -67,15 +68,39 @@ class Session:
 
 
 @pytest.fixture
-def session(tmp_path) -> Iterator[Session]:
-    yield from _session(tmp_path)
+def session(tmp_path: Path) -> Iterator[Session]:
+    microscope = SimulatedMicroscope(
+        seed=5, time_scale=TIME_SCALE, stability=STILL, camera=Camera(read_noise_counts=0.0)
+    )
+    yield from _session(Devices(microscope, str(tmp_path)))
 
 
-def _session(tmp_path, before=None) -> Iterator[Session]:
+class DevicesBesideStock(Devices):
+    """Registered together with the devices of the stock simulator, before or after them."""
+
+    stock_first = False
+
+    def run(self) -> None:
+        device_configuration = pytest.importorskip("nion.usim_device.DeviceConfiguration")
+        self.stock = device_configuration.AcquisitionContextConfiguration(set_configuration_location=False)
+        for run in (self.stock.run, super().run) if self.stock_first else (super().run, self.stock.run):
+            run()
+
+    def stop(self) -> None:
+        super().stop()
+        self.stock.stop()
+
+
+@pytest.fixture(params=["stock first", "stock last"])
+def session_beside_stock(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Session]:
+    devices = DevicesBesideStock(SimulatedMicroscope(seed=5, time_scale=TIME_SCALE), str(tmp_path))
+    devices.stock_first = request.param == "stock first"
+    yield from _session(devices)
+
+
+def _session(devices: Devices) -> Iterator[Session]:
     Facade.initialize()
     setup = TestContext.TestSetup()
-    microscope = SimulatedMicroscope(seed=5, time_scale=TIME_SCALE, stability=STILL, camera=Camera(read_noise_counts=0.0))
-    devices = Devices(microscope, str(tmp_path))
     with AcquisitionTestContext.AcquisitionTestContext(devices, is_eels=True) as context:
         session = Session(devices, context)
         yield session
@@ -108,6 +133,31 @@ def test_counts_follow_from_current_exposure_and_gain(session):
     data, _ = session.sequence(0.05, 1)
     electrons = 10e-12 * 0.05 / 1.602176634e-19
     assert data.sum() == pytest.approx(electrons * session.microscope.camera.counts_per_electron, rel=0.02)
+
+
+def test_all_devices_are_ours_beside_the_stock_simulator(session_beside_stock):
+    session = session_beside_stock
+    assert session.devices.is_in_use()
+    assert len(Registry.get_components_by_type("stem_controller")) == 2
+    image = session.survey()
+    assert image[:, :40].mean() < 50 < image[:, 80:].mean()
+    session.park(0.5, 0.1)
+    data, _ = session.sequence(0.01, 1)
+    assert data.shape == (1, 2048)
+
+
+def test_another_microscope_goes_first(session):
+    class Other(stem_controller.STEMController):
+        instrument_id = "some_other_microscope"
+
+    other = Other()
+    Registry.register_component(other, {"stem_controller"})
+    try:
+        assert Registry.get_component("stem_controller") is other
+        assert not session.devices.is_in_use()
+    finally:
+        Registry.unregister_component(other, {"stem_controller"})
+        other.close()
 
 
 def test_blanked_frames_are_dark(session):
@@ -175,16 +225,10 @@ def test_spectrum_i_of_a_synchronized_line_is_taken_at_pixel_i(session, start, e
     session.survey(fov_nm=200.0, rotation_rad=rotation)
     scan, camera = session.stem.scan_controller, session.stem.eels_camera
     visited = _visited(session, lambda: _run_line(session, scan, camera, start, end, pixels))
-    field = _field(session, 200.0, rotation)
+    field = Field(200.0, 200.0, rotation_rad=rotation)
     for i, seen in enumerate(visited[-pixels:]):
         expected = field.point(tuple(a + i * (b - a) / pixels for a, b in zip(start, end)))
         assert math.hypot(seen.x_nm - expected.x_nm, seen.y_nm - expected.y_nm) < 1e-6 * 200
-
-
-def _field(session, fov_nm, rotation):
-    from eels_iontransport.data.geometry import Field
-
-    return Field(fov_nm, fov_nm, rotation_rad=rotation)
 
 
 def _visited(session: Session, action) -> list[Point]:
@@ -222,7 +266,10 @@ def _run_line(session, scan, camera, start, end, pixels) -> None:
         camera_hardware_source=camera,
         camera_frame_parameters=camera_parameters,
     )
-    names = {Acquisition.Channel(camera.hardware_source_id): "EELS", Acquisition.Channel(scan.hardware_source_id, "0"): "HAADF"}
+    names = {
+        Acquisition.Channel(camera.hardware_source_id): "EELS",
+        Acquisition.Channel(scan.hardware_source_id, "0"): "HAADF",
+    }
     channel = DataChannel.DataItemDataChannel(session.context.document_model, "Line", names)
     framer = Acquisition.Framer(channel)
     stream.attach_root_data_handler(Acquisition.FramedDataHandler(framer))
