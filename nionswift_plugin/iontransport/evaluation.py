@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,16 +17,13 @@ from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.record import Record, Role, Status
 from eels_iontransport.data.regions import Regions
 from eels_iontransport.data.spectrum import Spectra
-from eels_iontransport.decomposition.engine import Cancelled
 from eels_iontransport.files.parts import spectra_from_parts
 
 from . import results
-
-if TYPE_CHECKING:
-    from eels_iontransport.session import Session
+from .fitter import Evaluator, Fitter, Task
 
 _LOG = logging.getLogger(__name__)
-_NO_ROWS = "no rows yet"
+NO_ROWS = "no rows yet"
 _SAME_PLACE = 1e-6
 
 Intervals = Mapping[str, Sequence[float]]
@@ -53,6 +51,7 @@ class Shown:
     readout: Mapping[str, Any] = field(default_factory=dict)
     sentence: str = ""
     progress: str = ""
+    is_fitting: bool = False  # fits of the newest data are under way; those shown are of data before
     roles: wording.Roles = wording.Roles()
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     automatic: bool = True
@@ -74,10 +73,12 @@ class Request:
 
 
 class Throttle:
-    """Spaces the runs of all live sessions of the process."""
+    """Spaces the runs of all live sessions of the process, the more the longer they take."""
 
-    def __init__(self, interval_s: float) -> None:
+    def __init__(self, interval_s: float, share: float) -> None:
+        """At most one run per interval, and at most this share of the time spent in runs."""
         self._interval_s = interval_s
+        self._share = share
         self._lock = threading.Lock()
         self._next = 0.0
 
@@ -89,71 +90,83 @@ class Throttle:
             self._next = start + self._interval_s
         time.sleep(start - now)
 
+    def spent(self, seconds: float) -> None:
+        """A run took so long."""
+        with self._lock:
+            self._next = max(self._next, time.monotonic() + seconds * (1.0 / self._share - 1.0))
+
 
 class LiveSession:
-    """Keeps one session and its cache from run to run; a run after a change recomputes what the change touches."""
+    """One session from run to run. A run shows at once what needs no fit, and has the fits done in a thread."""
 
     def __init__(self) -> None:
-        self._key: tuple[str, str] | None = None
-        self._session: Session | None = None
-        self._recipe: materials.Recipe | None = None
+        self._fitter = Fitter()
+        weakref.finalize(self, self._fitter.stop)
+        self._preview = Evaluator(fits=False)
         self._spectra: dict[Role, Spectra] = {}
+        self._recipes: dict[str, materials.Recipe] = {}
 
-    def run(self, request: Request, should_stop: Callable[[], bool]) -> Shown:
-        """Evaluate. Never raises: what went wrong is the sentence of what is shown."""
+    def run(self, request: Request, on_fitted: Callable[[], None]) -> Shown:
+        """What can be shown now; `on_fitted` is called, from another thread, when a further run would show more.
+
+        Never raises: what went wrong is the sentence of what is shown.
+        """
         progress = _progress(request.items.get(Role.VIBRATIONAL))
         try:
-            return self._run(request, progress, should_stop)
-        except Cancelled:
-            return Shown(progress=progress)
+            return self._run(request, progress, on_fitted)
         except UnusableInput as error:
             return Shown(sentence=str(error), progress=progress)
         except Exception as error:  # a defect must not leave stale numbers on show without a word
             _LOG.exception("The live session failed")
             return Shown(sentence=f"The analysis failed ({type(error).__name__}: {error}).", progress=progress)
 
-    def _run(self, request: Request, progress: str, should_stop: Callable[[], bool]) -> Shown:
-        current, recipe = self._open(request)
+    def _run(self, request: Request, progress: str, on_fitted: Callable[[], None]) -> Shown:
+        recipe = self._recipe(request.material)
         spectra = {role: self._unchanged(role, spectra_of(item)) for role, item in request.items.items()}
         line = spectra[Role.VIBRATIONAL]
         if not line.valid.any():
-            return Shown(sentence=_NO_ROWS, progress=progress)
+            return Shown(sentence=NO_ROWS, progress=progress)
         axis, rows = results.line_axis(line.position_nm), len(line.rows)
         given = None if _same(request.intervals, request.automatic) else request.intervals
-        current.regions = _regions(given, axis, rows)
-        current.update(**{role.value: spectra.get(role) for role in _INPUTS})
-        evaluation = current.evaluate(should_stop=should_stop)
-        found = evaluation.regions
+        task = Task(recipe, request.mode, spectra, _regions(given, axis, rows))
+        self._fitter.submit(task, on_fitted)
+        fitted = self._fitter.done
+        if fitted is not None and (fitted.task.recipe, fitted.task.mode) != (recipe, request.mode):
+            fitted = None
+        is_current = fitted is not None and task.same_as(fitted.task)
+        if fitted is not None and is_current and fitted.evaluation is None:
+            return Shown(sentence=fitted.sentence, progress=progress)
+        shown = results.outputs(fitted.evaluation, recipe, request.wanted) if fitted and fitted.evaluation else {}
+        newest = fitted.evaluation if fitted is not None and is_current else None
+        if newest is None:
+            newest, sentence = self._preview.evaluate(task)
+            if newest is None:
+                return Shown(sentence=sentence, progress=progress)
+            shown = shown | results.outputs(newest, recipe, request.wanted)
+        found = newest.regions
         return Shown(
-            results.outputs(evaluation, recipe, request.wanted),
-            evaluation.readout,
+            shown,
+            fitted.evaluation.readout if fitted is not None and fitted.evaluation is not None else {},
             progress=progress,
+            is_fitting=not is_current,
             roles=wording.Roles(recipe.shift_peak, recipe.ratio),
             intervals={} if found is None or not line.is_line else results.fractions(found, axis, rows),
             automatic=given is None,
         )
 
-    def _open(self, request: Request) -> tuple[Session, materials.Recipe]:
-        """The session of this material and mode; a new one when they have changed."""
-        if self._session is None or self._recipe is None or self._key != (request.material, request.mode):
-            from eels_iontransport.session import Session  # late: the fitting code would hold up the host's start
-
-            self._recipe = materials.load(request.material)
-            self._session = Session(self._recipe, mode=request.mode)
-            self._key = (request.material, request.mode)
-        return self._session, self._recipe
+    def _recipe(self, name: str) -> materials.Recipe:
+        if name not in self._recipes:
+            self._recipes[name] = materials.load(name)
+        return self._recipes[name]
 
     def _unchanged(self, role: Role, spectra: Spectra) -> Spectra:
-        """The spectra of the run before if they are the same, so that the session can tell at a glance."""
+        """The spectra of the run before if they are the same, so that a task can tell at a glance."""
         before = self._spectra.get(role)
         same = before is not None and before.energy == spectra.energy and before.noise == spectra.noise
         if same and np.array_equal(before.valid, spectra.valid) and np.array_equal(before.counts, spectra.counts):
             return before
         self._spectra[role] = spectra
         return spectra
-
-
-_INPUTS = (Role.VIBRATIONAL, Role.ALOOF, Role.ZLP, Role.VALENCE, Role.CORE_LOSS)
 
 
 def spectra_of(item: Item) -> Spectra:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +30,8 @@ COMPUTATION_ID = "eels_iontransport.session"
 VERSION = 1
 
 _RUNS_PER_SECOND = 3.0
-_throttle = Throttle(1.0 / _RUNS_PER_SECOND)
+_SHARE = 0.3  # of the time that runs may take, not counting fits
+_throttle = Throttle(1.0 / _RUNS_PER_SECOND, _SHARE)
 _sessions: weakref.WeakKeyDictionary[Symbolic.Computation, LiveSession] = weakref.WeakKeyDictionary()
 
 
@@ -61,21 +63,18 @@ class SessionComputation:
     def execute(self, **kwargs: Any) -> None:
         """Recompute what changed. What stands in the way becomes a sentence in the results, never an exception."""
         _throttle.wait()
+        start = time.monotonic()
         model = self._model
-        roles = json.loads(computations.value(model, "roles", "{}"))
         request = Request(
-            items={
-                Role(roles[str(item.uuid)]): item
-                for item in computations.data_sources(model)
-                if str(item.uuid) in roles
-            },
+            items=_items_by_role(model),
             material=computations.value(model, "material"),
             mode=computations.value(model, "mode"),
             intervals=display.intervals(computations.graphic_sources(model)),
             automatic=json.loads(computations.value(model, presentation.AUTOMATIC, "{}")),
             wanted=list(computations.outputs(model)),
         )
-        self._result = self._session.run(request, lambda: computations.is_closed(model))
+        self._result = self._session.run(request, computations.requester(model))
+        _throttle.spent(time.monotonic() - start)
 
     def commit(self) -> None:
         """Set data and display properties; nothing is computed here."""

@@ -19,7 +19,7 @@ from .host import computations, display
 
 AUTOMATIC = "automatic_regions"  # parameter: where the session itself put the region graphics
 
-NOTHING = "not determined"
+NOTHING, FITTING = "not determined", "fitting"
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,15 @@ _screens: weakref.WeakKeyDictionary[DataItem.DataItem, _Screen] = weakref.WeakKe
 
 def show(facade_computation: Any, computation: Symbolic.Computation, result: Shown) -> None:
     """Show the results of a run: data, ranges, titles, and regions that were found."""
-    document_model = display.document_model(computation)
+    document_model = computations.document_model(computation)
     texts = _texts(result)
     for name, item in computations.outputs(computation).items():
         output = result.outputs.get(name)
         content: dict[str, Any] = {"result": name}
         if name == results.FIT:
             content |= {"readout": dict(result.readout), "sentence": result.sentence, "progress": result.progress}
-        text = texts.get(name, "") if output is not None else result.sentence or NOTHING
+            content["fitting"] = result.is_fitting
+        text = result.sentence or texts.get(name) or ("" if output is not None else NOTHING)
         _fill(facade_computation, document_model, name, item, output, content, text)
     if result.automatic and result.intervals:
         place_regions(document_model, computation, result.intervals, automatic=True)
@@ -107,11 +108,14 @@ def _fill(
 
 def _texts(result: Shown) -> dict[str, str]:
     """What is said of each result in its title, in the words of the panel."""
+    state = result.progress or (FITTING if result.is_fitting else "")
+    texts = dict.fromkeys(results.NAMES, result.progress)
+    if state or not result.readout:
+        return {**texts, results.FIT: state, results.SHIFT: state}
     words = wording.readout_text(result.readout, result.roles)
     fit = result.outputs.get(results.FIT)
-    texts = {results.SHIFT: words.shift, results.RATIO: words.ratio, results.FIT: fit.summary if fit else ""}
-    if not result.roles.shift_peak:
-        texts[results.FIT] = words.shift
-    if not result.progress:
-        return texts
-    return {**dict.fromkeys(results.NAMES, result.progress), results.FIT: texts[results.FIT]}
+    if fit is None:
+        texts[results.FIT] = wording.not_determined(result.readout, "")
+    else:
+        texts[results.FIT] = fit.summary if result.roles.shift_peak else words.shift
+    return {**texts, results.SHIFT: words.shift, results.RATIO: words.ratio}

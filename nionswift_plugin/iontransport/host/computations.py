@@ -5,6 +5,8 @@ Every use of the host's model of computations is here; all of it is for the main
 
 from __future__ import annotations
 
+import contextlib
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -107,9 +109,31 @@ def add_output(computation: Symbolic.Computation, name: str, item: DataItem.Data
     computation.create_output_item(name, Symbolic.make_item(item))
 
 
-def is_closed(computation: Symbolic.Computation) -> bool:
-    """Whether the computation has been deleted or its project closed. From any thread."""
-    return bool(getattr(computation, "_closed", False)) or computation.container is None
+def requester(computation: Symbolic.Computation) -> Callable[[], None]:
+    """Something to call from any thread that makes the computation run again, if it is still there by then."""
+    reference = weakref.ref(computation)
+    event_loop = document_model(computation).event_loop
+
+    def run_again() -> None:
+        live = reference()
+        if live is not None and live.container is not None:
+            live.needs_update = True
+            live.computation_mutated_event.fire()
+
+    def request() -> None:
+        if event_loop is not None:
+            with contextlib.suppress(RuntimeError):  # the window has been closed meanwhile
+                event_loop.call_soon_threadsafe(run_again)
+
+    return request
+
+
+def document_model(computation: Symbolic.Computation) -> DocumentModel.DocumentModel:
+    """The document that a computation belongs to."""
+    for item in computation.output_items:
+        if isinstance(item, DataItem.DataItem) and item._document_model is not None:
+            return item._document_model
+    raise LookupError("The computation has no output in an open document.")
 
 
 def model(facade_computation: Any) -> Symbolic.Computation:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from nion.data import Calibration, DataAndMetadata
-from nion.swift.model import DataItem, DisplayItem, DocumentModel, Graphics, Symbolic
+from nion.swift.model import DataItem, DisplayItem, DocumentModel, Graphics
 
 from ..results import Axis, Layer, Output
 
@@ -73,14 +73,6 @@ def of(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> 
     display = document_model.get_display_item_for_data_item(item)
     assert display is not None
     return display
-
-
-def document_model(computation: Symbolic.Computation) -> DocumentModel.DocumentModel:
-    """The document that a computation belongs to."""
-    for item in computation.output_items:
-        if isinstance(item, DataItem.DataItem) and item._document_model is not None:
-            return item._document_model
-    raise LookupError("The computation has no output in an open document.")
 
 
 def xdata(output: Output, metadata: Mapping[str, object]) -> DataAndMetadata.DataAndMetadata:
