@@ -35,6 +35,11 @@ class Findings:
     vibrations: Vibrations
     assumptions: transport.Assumptions | None
 
+    @property
+    def reports_misfits(self) -> bool:
+        """The published procedure does not ask whether its model describes the data; it is reproduced to the letter."""
+        return self.mode == "published"
+
     def flags(self) -> tuple[Flag, ...]:
         return unique([*_zlp_flags(self.line), *self.chemistry.flags, *self.vibrations.flags, *_peak_flags(self)])
 
@@ -48,7 +53,7 @@ class Findings:
         }
         peak = self.recipe.shift_peak
         if peak is not None and self.line.spectra.is_line:
-            found["ldo_centre_mev"], found["ldo_centre_sigma_mev"] = _centres(self.vibrations.rows, peak, n)
+            found["ldo_centre_mev"], found["ldo_centre_sigma_mev"] = _centres(self.vibrations.rows, peak, n, self.reports_misfits)
         return found
 
     def _along(self, values: np.ndarray | None, n: int) -> np.ndarray:
@@ -170,7 +175,7 @@ def _determined(findings: Findings, peak: str, group: str) -> bool:
     row, d = vibrations.names.index(group), vibrations.together
     presence = vibrations.presence.get((peak, group))
     return bool(
-        d.described[row]
+        (d.described[row] or findings.reports_misfits)
         and np.isfinite(d.value(peak, "centre_mev")[row])
         and not d.railed["centre_mev"][row, d.index(peak)]
         and (presence is None or presence.present)
@@ -185,7 +190,8 @@ def _peak_flags(findings: Findings) -> list[Flag]:
     flags = []
     misfits = [f"{name} {d.chi2[i]:.1f}" for i, name in enumerate(vibrations.names) if not d.described[i]]
     if misfits:
-        message = f"The model does not describe the data (reduced chi-squared: {', '.join(misfits)}); no peak is reported there."
+        consequence = "trust no peak of this mode" if findings.reports_misfits else "no peak is reported there"
+        message = f"The model does not describe the data (reduced chi-squared: {', '.join(misfits)}); {consequence}."
         flags.append(Flag("MODEL_MISFIT", message))
     for (peak, group), presence in vibrations.presence.items():
         if not presence.present:
@@ -230,7 +236,7 @@ def _peaks(findings: Findings) -> list[dict[str, Any]]:
     for peak in d.peaks:
         for row, group in enumerate(vibrations.names):
             presence = vibrations.presence.get((peak.name, group))
-            shown = d.described[row] and (presence is None or presence.present)
+            shown = (d.described[row] or findings.reports_misfits) and (presence is None or presence.present)
             spread = (presence.centre_spread_mev, presence.fwhm_spread_mev, presence.area_spread) if presence else (0, 0, 0)
             quantities = {
                 name: quantity(*_with_spread(d, peak.name, name, row, s), unit) if shown else unknown(unit)
@@ -261,11 +267,11 @@ def _by_region(findings: Findings) -> dict[str, Any]:
     return result
 
 
-def _centres(rows: tuple[Decomposition | None, ...], peak: str, n: int) -> tuple[np.ndarray, np.ndarray]:
+def _centres(rows: tuple[Decomposition | None, ...], peak: str, n: int, misfits: bool) -> tuple[np.ndarray, np.ndarray]:
     """Centre of a peak along the line and its standard deviation, (n,); nan where it is not determined."""
     centre, sigma = np.full(n, np.nan), np.full(n, np.nan)
     for i, row in enumerate(rows):
-        if row is not None and row.described[0] and not row.railed["centre_mev"][0, row.index(peak)]:
+        if row is not None and (row.described[0] or misfits) and not row.railed["centre_mev"][0, row.index(peak)]:
             centre[i], sigma[i] = row.value(peak, "centre_mev")[0], row.sigma(peak, "centre_mev")[0]
     return centre, sigma
 

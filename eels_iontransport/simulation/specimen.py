@@ -135,23 +135,23 @@ class Specimen:
 
 SURVEY_NM = 400.0  # field of view that holds the line, the aloof point and the vacuum point of the specimens here
 
-# Intrinsic widths are not known for LiCoO2; with these the lines are 10 to 12 meV wide once seen through the response.
-# Probabilities follow the published amplitudes: 1.3e8 electrons make an LDO line 3600 electrons high per 0.4 meV, on a
-# tail of about 5000.
+# Widths such that the lines, seen through the response, are as wide as the published fits have them. Probabilities
+# follow the published amplitudes: 1.3e8 electrons make an LDO line 3600 electrons high per 0.4 meV, on a tail of about
+# 5000.
 _POLARITONS = (
-    Mode("PhP1", 33.6, 2.3, 2.4, 2.8e-3),
-    Mode("PhP2", 54.6, 2.5, 2.6, 4.6e-4),
-    Mode("PhP3", 73.6, 2.7, 3.0, 3.4e-3),
+    Mode("PhP1", 33.6, 2.2, 1.8, 2.8e-3),
+    Mode("PhP2", 54.6, 3.1, 2.2, 4.6e-4),
+    Mode("PhP3", 73.6, 3.6, 2.4, 3.4e-3),
 )
 
 
 def _phonons(ldo_mev: float, out_of_plane: float, others: float) -> tuple[Mode, ...]:
     """The phonons of LiCoO2: LDO at an energy, the ~41 meV mode (follows orientation) and the others scaled."""
     return (
-        Mode("out_of_plane", 40.6, 1.5, 2.0, 2.0e-3 * out_of_plane),
-        Mode("LDO", ldo_mev, 1.5, 2.0, 1.35e-3 * others),
-        Mode("CoO6", 66.2, 1.6, 2.2, 4.0e-3 * others),
-        Mode("P81", 80.6, 1.9, 2.4, 2.1e-3 * others),
+        Mode("out_of_plane", 40.6, 2.8, 1.6, 2.2e-3 * out_of_plane),
+        Mode("LDO", ldo_mev, 2.7, 1.6, 1.5e-3 * others),
+        Mode("CoO6", 66.2, 2.7, 1.8, 4.5e-3 * others),
+        Mode("P81", 80.6, 3.5, 2.0, 2.3e-3 * others),
     )
 
 
