@@ -34,12 +34,7 @@ class Run:
         self.notice = ""
         self.progress: Progress | None = None
         self._attached: dict[Role, Any] = {}
-        self._field_before = survey.use_field(field.width_nm)
-        try:
-            self._handle = host_run.start_run(document_model, plan, site, field=field, on_progress=self._follow)
-        except BaseException:
-            survey.use_field(self._field_before)
-            raise
+        self._handle = host_run.start_run(document_model, plan, site, field=field, on_progress=self._follow)
 
     def _follow(self, progress: Progress) -> None:
         self.progress = progress  # from the run's thread; one assignment, read by the panel's refresh
