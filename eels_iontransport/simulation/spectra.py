@@ -17,6 +17,7 @@ from scipy.signal import fftconvolve
 
 from ..data.spectrum import EnergyAxis
 from . import losses
+from .losses import BOLTZMANN_MEV_PER_K
 from .response import response
 from .specimen import REFERENCE_THICKNESS, Mode, Specimen
 
@@ -84,22 +85,39 @@ def _components(specimen: Specimen) -> tuple[Integral, ...]:
     return tuple(_vibrational(specimen) + _electronic(specimen))
 
 
+@lru_cache(maxsize=8)
+def _edge_shares(specimen: Specimen) -> np.ndarray:
+    """Share of a single inelastic event that ionizes, for each phase."""
+    energy = np.arange(0.0, _COARSE_END_EV, _COARSE_EV)
+    totals = [edge(energy).sum() * _COARSE_EV for edge in (losses.lithium_edge, losses.cobalt_edge)]
+    return np.array([phase.lithium * totals[0] + phase.cobalt * totals[1] for phase in specimen.phases])
+
+
 def component_weights(specimen: Specimen, x_nm: float) -> np.ndarray:
-    """Probability of each component per incident electron at the position, in the order of the components."""
+    """Probability of each component per incident electron at the position, in the order of the components.
+
+    Electrons are conserved: those that lost energy to vibrations are missing from the zero-loss peak, and t/lambda
+    counts ionizations with the valence losses.
+    """
     t = float(specimen.t_over_lambda(np.array([x_nm]))[0])
     share = specimen.weights(np.array([x_nm]))[0]
-    zero_loss = np.exp(-t)
-    polaritons = zero_loss * specimen.polariton_strength(np.array([x_nm]))[0]
+    quasi_elastic = np.exp(-t)
+    polaritons = quasi_elastic * specimen.polariton_strength(np.array([x_nm]))[0]
     inside = t > 0.0
     phonons = np.concatenate([w * np.array([m.probability for m in p.phonons]) for w, p in zip(share, specimen.phases)])
-    plural = [zero_loss * t**n / factorial(n) for n in range(1, _PLURAL_ORDERS + 1)]
-    edges = [zero_loss * t ** (n + 1) / factorial(n) for n in range(_EDGE_ORDERS)]
+    phonons *= quasi_elastic * t / REFERENCE_THICKNESS
+    modes = [*specimen.polaritons, *(mode for phase in specimen.phases for mode in phase.phonons)]
+    with_gain = 1.0 + np.exp([-mode.centre_mev / (BOLTZMANN_MEV_PER_K * specimen.temperature_k) for mode in modes])
+    vibrations = float(np.concatenate([polaritons, phonons]) @ with_gain)
+    valence = t * (1.0 - float(share @ _edge_shares(specimen)))
+    plural = [quasi_elastic * valence**n / factorial(n) for n in range(1, _PLURAL_ORDERS + 1)]
+    edges = [quasi_elastic * t * valence**n / factorial(n) for n in range(_EDGE_ORDERS)]
     return np.concatenate(
         [
-            [zero_loss],
+            [quasi_elastic - vibrations],
             polaritons * (not inside),
             polaritons * inside,
-            phonons * zero_loss * t / REFERENCE_THICKNESS,
+            phonons,
             plural,
             np.outer(share, edges).ravel(),
         ]
