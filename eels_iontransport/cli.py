@@ -19,6 +19,7 @@ from .data.regions import BOUNDARY, GRAIN_1, GRAIN_2, Region, Regions, parse_reg
 from .data.spectrum import Spectra
 from .decomposition.fitting import MODES
 from .evaluation import Evaluation
+from .files import export
 from .materials import Recipe
 from .materials.recipe import Interval
 from .session import Session
@@ -77,6 +78,7 @@ def _add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
     add("--background", metavar="A:B,C:D", help="meV, in place of the recipe's two background windows")
     add("--mode", choices=MODES, default=MODES[0], help=f"how peaks are fitted [{MODES[0]}]")
     add("--json", metavar="OUT.json", help="write the readout to this file")
+    add("--csv", metavar="OUT.csv", help="write the profiles along the line to this file")
     add("--figures", metavar="DIR", help="write figures into this folder")
 
 
@@ -84,6 +86,8 @@ def _analyze(options: argparse.Namespace) -> int:
     recipe = materials.load(options.material)
     background = parse_windows(options.background) if options.background else None
     inputs = {role: files.load(path) for role in _ROLES if (path := getattr(options, role)) is not None}
+    for spectra in inputs.values():
+        _require_data(spectra)
     regions = choose_regions(options.boundary, options.grain_1, options.grain_2, inputs["vibrational"])
     session = Session(recipe, mode=options.mode, regions=regions, background_mev=background)
     session.update(**inputs)
@@ -95,16 +99,27 @@ def _analyze(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _require_data(spectra: Spectra) -> None:
+    rows = spectra.rows[spectra.valid]
+    if not rows.size:
+        raise UnusableInput(f"'{spectra.name}' holds no data: its spectra were never taken, or have values like NaN.")
+    if not rows.any():
+        raise UnusableInput(f"'{spectra.name}' holds nothing but zeros; check beam, shutter and camera.")
+    if rows.max() <= 0:
+        raise UnusableInput(f"'{spectra.name}' has no counts above zero; check its dark reference.")
+
+
 def _write(evaluation: Evaluation, recipe: Recipe, options: argparse.Namespace) -> list[Path]:
     written = []
     if options.figures:
         from . import figures
 
         written += figures.save(evaluation, recipe, options.figures)
+    if options.csv:
+        export.write_profiles(options.csv, evaluation.readout.get("profiles", {}))
+        written.append(Path(options.csv))
     if options.json:
-        from .files.export import write_json
-
-        write_json(options.json, evaluation.readout)
+        export.write_json(options.json, evaluation.readout)
         written.append(Path(options.json))
     return written
 
@@ -189,4 +204,5 @@ def _demo(options: argparse.Namespace) -> int:
             "install it with pip install 'nionswift-eels-iontransport[simulator,window,files]'."
         ) from None
     run = demo.run_headless if options.headless else demo.run_window
-    return run(Path(options.out)) or DONE
+    run(Path(options.out))
+    return DONE

@@ -23,11 +23,15 @@ from eels_iontransport.data.geometry import Field, Point
 from eels_iontransport.data.spectrum import EnergyAxis
 from eels_iontransport.data.units import ev_per_unit
 
+from .main_thread import MainThread
+
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 STOP_TIMEOUT_S = 20.0  # a live view with long exposures takes as long to stop
 EXPOSURE_TOLERANCE = 0.01
+PARK_ATTEMPTS = 5
+FOLLOW_TIMEOUT_S = 5.0
 
 
 def missing() -> list[str]:
@@ -59,11 +63,18 @@ class SwiftMicroscope:
 
     field: that of the survey on which places were marked, None without one. The scan is given this field for the run,
     because Swift parks the probe at fractions of the scan's field.
+
+    Swift's marker of the probe follows every move on the main thread, and sets the probe to where it drew itself. A
+    move that falls within this is undone without a word. So a move waits until the marker has followed the last one,
+    and every exposure is followed by a look at where the probe is.
     """
 
-    def __init__(self, site: Site, field: Field | None) -> None:
+    def __init__(self, site: Site, field: Field | None, main_thread: MainThread) -> None:
         self._site = site
         self._field = field
+        self._main_thread = main_thread
+        self._followed = threading.Event()  # the marker has followed the last move
+        self._followed.set()
         self._cancelled = threading.Event()
         self._camera: Any = None  # of the run, so that `end` and `cancel` reach the one that was used
         self._scan: Any = None
@@ -71,6 +82,7 @@ class SwiftMicroscope:
         self._scan_parameters: Any = None
         self._playing: list[Any] = []
         self._sequence: Any = None
+        self._parked: Geometry.FloatPoint | None = None
 
     def missing(self) -> list[str]:
         return missing()
@@ -124,7 +136,8 @@ class SwiftMicroscope:
     def set_probe(self, point: Point | None) -> None:
         stem = _stem()
         if point is None:
-            _ask("scan", lambda: stem.set_probe_position(None))
+            self._parked = None
+            self._move(stem)
             return
         if stem.scan_controller.is_playing:  # a view started during the run moves the probe away
             _stop(stem.scan_controller)
@@ -133,13 +146,8 @@ class SwiftMicroscope:
             raise MicroscopeFault(
                 "The scan's field is not that of the survey any more; leave the scan alone meanwhile."
             )
-        y, x = field.fraction(point)
-        _ask("scan", lambda: stem.set_probe_position(Geometry.FloatPoint(y, x)))
-        reached = stem.probe_position
-        if reached is None or max(abs(reached.y - y), abs(reached.x - x)) > 1e-6:
-            raise MicroscopeFault(
-                f"The probe is not at (x {point.x_nm:.1f}, y {point.y_nm:.1f}) nm as asked; check the scan."
-            )
+        self._parked = Geometry.FloatPoint(*field.fraction(point))
+        self._park()
 
     def acquire_frames(self, exposure_s: float, frames: int) -> Frames:
         camera = self._camera
@@ -148,7 +156,7 @@ class SwiftMicroscope:
         if camera.is_playing:
             _stop(camera)
         parameters = self._sequence_parameters(camera, exposure_s)
-        counts = _ask("EELS camera", lambda: self._take(camera, parameters, frames))
+        counts = self._take_parked(camera, parameters, frames)
         energy = _energy(_ask("EELS camera", lambda: camera.get_camera_calibrations(parameters)), counts.shape[-1])
         return Frames(counts, energy, self._site.camera.saturation_counts, self._electrons_per_count(camera))
 
@@ -164,6 +172,35 @@ class SwiftMicroscope:
         if self._camera is not None and self._sequence is not None:
             self._camera.update_camera_properties(data, self._sequence)
         return copy.deepcopy(dict(data.metadata))
+
+    def _park(self) -> None:
+        stem = _stem()
+        for _ in range(PARK_ATTEMPTS):
+            self._move(stem)
+            if self._is_parked(stem):
+                return
+        raise MicroscopeFault("The probe does not stay where it is parked; check the scan, and leave its marker alone.")
+
+    def _move(self, stem: Any) -> None:
+        if not self._followed.wait(FOLLOW_TIMEOUT_S):
+            _LOG.info("The window is slow to follow the probe.")
+        _ask("scan", lambda: stem.set_probe_position(self._parked))
+        self._followed = self._main_thread.mark()
+
+    def _is_parked(self, stem: Any) -> bool:
+        at, asked = stem.probe_position, self._parked
+        return at is not None and asked is not None and max(abs(at.y - asked.y), abs(at.x - asked.x)) < 1e-6
+
+    def _take_parked(self, camera: Any, parameters: Any, frames: int) -> np.ndarray:
+        """Counts (frames, channels) during all of which the probe was parked; taken again where it was not."""
+        stem = _stem()
+        for _ in range(PARK_ATTEMPTS):
+            counts = _ask("EELS camera", lambda: self._take(camera, parameters, frames))
+            if self._is_parked(stem):
+                return counts
+            _LOG.info("The probe was moved during an exposure, which is taken again.")
+            self._park()
+        raise MicroscopeFault("The probe was moved during the exposure, again and again; leave its marker alone.")
 
     def _use_field(self) -> None:
         if self._field is None or _same_field(scan_field(), self._field):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -18,13 +19,14 @@ TIMEOUT_S = 30.0
 class MainThread:
     """Runs calls on the main thread, in order.
 
-    They run when the document's event loop gets to them, or when the main thread itself waits in `drain`: so a window
-    that closes and waits for a run does not wait for itself.
+    They run when the document's event loop gets to them, or while the main thread is in `wait`: so a window that closes
+    and waits for a run does not wait for itself.
     """
 
     def __init__(self, document_model: DocumentModel.DocumentModel) -> None:
         self._document_model = document_model
         self._jobs: collections.deque[Callable[[], None]] = collections.deque()
+        self._marks: collections.deque[threading.Event] = collections.deque(maxlen=16)
 
     def call(self, function: Callable[[], _T], timeout_s: float = TIMEOUT_S) -> _T:
         """The function's result, or its exception. Raises TimeoutError where the main thread does not get to it."""
@@ -50,7 +52,27 @@ class MainThread:
                 raise TimeoutError("Swift's window did not answer") from None
             return future.result(timeout_s)
 
+    def mark(self) -> threading.Event:
+        """An event that is set once the main thread has done all that was asked of it, by anyone, before this call."""
+        mark = threading.Event()
+        event_loop = self._document_model.event_loop
+        if event_loop is None:
+            mark.set()
+            return mark
+        self._marks.append(mark)
+        event_loop.call_soon_threadsafe(mark.set)
+        return mark
+
     def drain(self) -> None:
         """Run what waits; main thread."""
         while self._jobs:
             self._jobs.popleft()()
+
+    def wait(self, done: Callable[[], bool], poll_s: float, timeout_s: float | None) -> None:
+        """Wait on the main thread for another one that asks for work here, until `done` or the time is over."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while not done() and (deadline is None or time.monotonic() < deadline):
+            self.drain()
+            while self._marks:  # the main thread does nothing else meanwhile
+                self._marks.popleft().set()
+            time.sleep(poll_s)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 from nion.instrumentation import Acquisition
 from nion.swift.model import DataItem, DocumentModel
@@ -58,13 +57,10 @@ class SwiftRun:
 
         Returns None where the run has not ended in time.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        on_main = threading.current_thread() is threading.main_thread()
-        while self._handle.is_running and (deadline is None or time.monotonic() < deadline):
-            if on_main:
-                self._main_thread.drain()
-            self._handle.join(_POLL_S)
-        return self._handle.outcome
+        if threading.current_thread() is threading.main_thread():
+            self._main_thread.wait(lambda: not self._handle.is_running, _POLL_S, timeout_s)
+            return self._handle.outcome
+        return self._handle.join(timeout_s)
 
 
 def start_run(
@@ -86,8 +82,8 @@ def start_run(
     with _lock:
         if _current is not None and _current.is_running:
             raise MicroscopeFault("A run is under way already; wait for its end or abort it.")
-        microscope = SwiftMicroscope(site, field)
         main_thread = MainThread(document_model)
+        microscope = SwiftMicroscope(site, field, main_thread)
         recorder = ItemRecorder(document_model, main_thread, microscope.metadata, on_item)
         Acquisition.session_manager.begin_acquisition(document_model)
         handle = start_in_thread(Runner(microscope, recorder, site), plan, on_progress, on_done)
