@@ -6,8 +6,9 @@ A number appears only with its uncertainty; where the data do not carry one, the
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
@@ -16,6 +17,7 @@ ARROW = "\N{RIGHTWARDS ARROW}"
 
 NO_DATA = "no data yet"
 SIGNIFICANT = 2.0  # a shift within so many sigma of zero is not called a shift
+_DECISIVE = ("ZLP_SATURATED", "NO_ZLP", "NOT_DECOMPOSED", "MODEL_MISFIT", "PEAK_NOT_FOUND")
 
 Quantity = Mapping[str, Any]
 
@@ -157,10 +159,11 @@ def peak_text(readout: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def not_determined(readout: Mapping[str, Any], about: str) -> str:
-    """ "not determined: ..." with the flag that concerns the quantity, else the first of all."""
+    """ "not determined: ..." with the flag that concerns the quantity, else one that stops any peak, else the first."""
     flags = [flag for flag in readout.get("flags", ()) if flag.get("message")]
     concerned = [flag for flag in flags if about and flag.get("code", "").startswith(about.upper())]
-    for flag in concerned or flags:
+    decisive = [flag for flag in flags if flag.get("code") in _DECISIVE]
+    for flag in concerned or decisive or flags:
         message = flag["message"].strip().rstrip(".")
         return f"not determined: {message}"
     return "not determined"

@@ -143,11 +143,14 @@ INPUTS = [  # what the file bad.ndata1 holds, words of the sentence
     (lambda path: write(path, rows(900, 4), ENERGY, NM), "in 'nm'"),
     (lambda path: write(path, np.zeros((0, 900)), NM, ENERGY), "empty"),
     (lambda path: write(path, rows(8), ENERGY), "at least 16 channels"),
-    (lambda path: write(path, np.full(900, np.nan), ENERGY), ""),
-    (lambda path: write(path, np.zeros(900), ENERGY), ""),
-    (lambda path: write(path, np.zeros((3, 900)), NM, ENERGY), ""),
-    (lambda path: write(path, water(0.0), (1.0, 0.001, "eV")), ""),
-    (lambda path: write(path, -water(0.0), ENERGY), ""),
+    (lambda path: write(path, np.full(900, np.nan), ENERGY), "holds no data"),
+    (lambda path: write(path, np.zeros(900), ENERGY), "nothing but zeros"),
+    (lambda path: write(path, np.zeros((3, 900)), NM, ENERGY), "holds no data"),
+    (lambda path: write(path, -1.0 - water(0.0), ENERGY), "no counts above zero"),
+    (lambda path: write(path, np.full(900, 7.0), ENERGY), ""),
+    (lambda path: write(path, 1e4 / (1.0 + np.arange(900.0)), ENERGY), ""),
+    (lambda path: write(path, np.minimum(water(0.0), 1e5), ENERGY), ""),
+    (lambda path: write(path, rows(1, 900), NM, ENERGY), ""),
 ]
 
 
