@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -52,6 +52,7 @@ class Shown:
     sentence: str = ""
     progress: str = ""
     is_fitting: bool = False  # fits of the newest data are under way; those shown are of data before
+    is_settled: bool = True  # no more rows are to come and no fits under way
     roles: wording.Roles = wording.Roles()
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     automatic: bool = True
@@ -105,27 +106,28 @@ class LiveSession:
         self._preview = Evaluator(fits=False)
         self._spectra: dict[Role, Spectra] = {}
         self._recipes: dict[str, materials.Recipe] = {}
+        self.shown = Shown(sentence=NO_ROWS)  # what the last run had to show
 
     def run(self, request: Request, on_fitted: Callable[[], None]) -> Shown:
         """What can be shown now; `on_fitted` is called, from another thread, when a further run would show more.
 
         Never raises: what went wrong is the sentence of what is shown.
         """
-        progress = _progress(request.items.get(Role.VIBRATIONAL))
         try:
-            return self._run(request, progress, on_fitted)
+            self.shown = self._run(request, on_fitted)
         except UnusableInput as error:
-            return Shown(sentence=str(error), progress=progress)
+            self.shown = Shown(sentence=str(error))
         except Exception as error:  # a defect must not leave stale numbers on show without a word
             _LOG.exception("The live session failed")
-            return Shown(sentence=f"The analysis failed ({type(error).__name__}: {error}).", progress=progress)
+            self.shown = Shown(sentence=f"The analysis failed ({type(error).__name__}: {error}).")
+        return self.shown
 
-    def _run(self, request: Request, progress: str, on_fitted: Callable[[], None]) -> Shown:
+    def _run(self, request: Request, on_fitted: Callable[[], None]) -> Shown:
         recipe = self._recipe(request.material)
         spectra = {role: self._unchanged(role, spectra_of(item)) for role, item in request.items.items()}
         line = spectra[Role.VIBRATIONAL]
         if not line.valid.any():
-            return Shown(sentence=NO_ROWS, progress=progress)
+            return Shown(sentence=NO_ROWS)
         axis, rows = results.line_axis(line.position_nm), len(line.rows)
         given = None if _same(request.intervals, request.automatic) else request.intervals
         task = Task(recipe, request.mode, spectra, _regions(given, axis, rows))
@@ -135,20 +137,21 @@ class LiveSession:
             fitted = None
         is_current = fitted is not None and task.same_as(fitted.task)
         if fitted is not None and is_current and fitted.evaluation is None:
-            return Shown(sentence=fitted.sentence, progress=progress)
+            return Shown(sentence=fitted.sentence)
         shown = results.outputs(fitted.evaluation, recipe, request.wanted) if fitted and fitted.evaluation else {}
         newest = fitted.evaluation if fitted is not None and is_current else None
         if newest is None:
             newest, sentence = self._preview.evaluate(task)
             if newest is None:
-                return Shown(sentence=sentence, progress=progress)
+                return Shown(sentence=sentence)
             shown = shown | results.outputs(newest, recipe, request.wanted)
         found = newest.regions
         return Shown(
             shown,
             fitted.evaluation.readout if fitted is not None and fitted.evaluation is not None else {},
-            progress=progress,
+            progress=_progress(request.items[Role.VIBRATIONAL]),
             is_fitting=not is_current,
+            is_settled=is_current and not _is_running(request.items.values()),
             roles=wording.Roles(recipe.shift_peak, recipe.ratio),
             intervals={} if found is None or not line.is_line else results.fractions(found, axis, rows),
             automatic=given is None,
@@ -184,6 +187,12 @@ def _progress(item: Item | None) -> str:
     if record is None or record.status is Status.COMPLETE:
         return ""
     return f"{record.rows_valid} of {record.rows_planned} rows"
+
+
+def _is_running(items: Iterable[Item]) -> bool:
+    """Whether more rows are to come."""
+    records = [Record.from_metadata(item.metadata) for item in items]
+    return any(record is not None and record.status is Status.RUNNING for record in records)
 
 
 def _same(intervals: Intervals, others: Intervals) -> bool:

@@ -150,22 +150,38 @@ def is_result(document_model: DocumentModel.DocumentModel, item: DataItem.DataIt
 
 
 def readout(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> dict[str, Any] | None:
-    """The readout of the session that an item belongs to, as spectrum or as result; None where there is none."""
+    """The readout of the session that an item belongs to, as spectrum or as result; None where there is none.
+
+    While rows arrive it is that of the rows that have been fitted so far.
+    """
     for computation in computations.find(document_model, COMPUTATION_ID, item):
-        fit = computations.outputs(computation).get(results.FIT)
-        content = fit.metadata.get(METADATA_KEY, {}) if fit is not None else {}
-        if content.get("readout"):
-            return dict(content["readout"])
+        live = _sessions.get(computation)
+        found = live.shown.readout if live is not None else _kept(computation).get("readout")
+        if found:
+            return dict(found)
     return None
 
 
 def sentence(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> str:
     """What stands in the way of results of the session that an item belongs to; empty where nothing does."""
     for computation in computations.find(document_model, COMPUTATION_ID, item):
-        fit = computations.outputs(computation).get(results.FIT)
-        if fit is not None:
-            return str(fit.metadata.get(METADATA_KEY, {}).get("sentence", ""))
+        live = _sessions.get(computation)
+        return live.shown.sentence if live is not None else str(_kept(computation).get("sentence", ""))
     return ""
+
+
+def is_settled(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> bool:
+    """Whether the results of the session that an item belongs to are those of all of its rows."""
+    found = computations.find(document_model, COMPUTATION_ID, item)
+    live = _sessions.get(found[0]) if found else None
+    return bool(found) and (live.shown.is_settled if live is not None else bool(_kept(found[0])))
+
+
+def _kept(computation: Symbolic.Computation) -> Mapping[str, Any]:
+    """What the fit keeps of the last run, from this process or one before."""
+    fit = computations.outputs(computation).get(results.FIT)
+    content: Mapping[str, Any] = fit.metadata.get(METADATA_KEY, {}) if fit is not None else {}
+    return content
 
 
 def _existing(

@@ -19,7 +19,7 @@ from .host import computations, display
 
 AUTOMATIC = "automatic_regions"  # parameter: where the session itself put the region graphics
 
-NOTHING, FITTING = "not determined", "fitting"
+NOTHING, FITTING, PROVISIONAL = "not determined", "fitting", "provisional"
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ def show(facade_computation: Any, computation: Symbolic.Computation, result: Sho
         output = result.outputs.get(name)
         content: dict[str, Any] = {"result": name}
         if name == results.FIT:
-            content |= {"readout": dict(result.readout), "sentence": result.sentence, "progress": result.progress}
-            content["fitting"] = result.is_fitting
+            content |= {"sentence": result.sentence, "progress": result.progress}
+            content |= {"readout": dict(result.readout)} if result.is_settled else {}
         text = result.sentence or texts.get(name) or ("" if output is not None else NOTHING)
-        _fill(facade_computation, document_model, name, item, output, content, text)
+        _fill(facade_computation, document_model, name, item, output, content, text, result.is_settled)
     if result.automatic and result.intervals:
         place_regions(document_model, computation, result.intervals, automatic=True)
 
@@ -78,6 +78,7 @@ def _fill(
     output: results.Output | None,
     content: dict[str, Any],
     text: str,
+    is_settled: bool,
 ) -> None:
     """Give an item its output and title, or blank it where there is no output."""
     shown, before = display.of(document_model, item), dict(item.metadata.get(METADATA_KEY, {}))
@@ -88,7 +89,10 @@ def _fill(
     content["drawn"] = bool(before.get("drawn")) or output is not None
     if screen is None or not results.same(screen.output, output) or before != content:
         xdata = display.xdata(output or results.blank(name), {METADATA_KEY: content})
-        facade_computation.set_referenced_xdata(name, xdata)
+        if is_settled:
+            facade_computation.set_referenced_xdata(name, xdata)
+        else:  # without the metadata of all sources, which the host copies many times for each change
+            item.set_xdata(xdata)
     if not renamed and item.title != content["title"]:
         item.title = content["title"]
     if output is None:
@@ -108,12 +112,13 @@ def _fill(
 
 def _texts(result: Shown) -> dict[str, str]:
     """What is said of each result in its title, in the words of the panel."""
-    state = result.progress or (FITTING if result.is_fitting else "")
-    texts = dict.fromkeys(results.NAMES, result.progress)
-    if state or not result.readout:
-        return {**texts, results.FIT: state, results.SHIFT: state}
+    if not result.is_settled:
+        # A change of title costs as much as one of data, so that only the map counts the rows.
+        state = FITTING if result.is_fitting else PROVISIONAL
+        return {**dict.fromkeys(results.NAMES, PROVISIONAL), results.FIT: state, results.MAP: result.progress}
     words = wording.readout_text(result.readout, result.roles)
     fit = result.outputs.get(results.FIT)
+    texts = dict.fromkeys(results.NAMES, result.progress)
     if fit is None:
         texts[results.FIT] = wording.not_determined(result.readout, "")
     else:
