@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 MINUS = "\N{MINUS SIGN}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
@@ -125,8 +125,8 @@ def shift_text(readout: Mapping[str, Any], peak: str) -> str:
 def shift_detail(readout: Mapping[str, Any]) -> str:
     """The centres that the shift comes from: grains, then boundary."""
     peak = readout.get("ldo_peak") or {}
-    centres = [peak.get(f"{region}_mev") for region in ("grain_1", "boundary", "grain_2")]
-    if not all(centre and _usable(centre.get("value")) for centre in centres):
+    centres = [peak.get(f"{region}_mev") or {} for region in ("grain_1", "boundary", "grain_2")]
+    if not all(_usable(centre.get("value")) for centre in centres):
         return ""
     first, boundary, second = (with_sigma(centre["value"], centre.get("sigma")) for centre in centres)
     return f"{first} {ARROW} {boundary} {ARROW} {second} meV"
@@ -212,5 +212,5 @@ def size(count: float) -> str:
     return f"{count:.0f} B"
 
 
-def _usable(value: Any) -> bool:
+def _usable(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and math.isfinite(value)

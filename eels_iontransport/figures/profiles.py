@@ -94,11 +94,12 @@ def _ticks(norm: Any) -> np.ndarray | None:
     """1, 2 and 5 of every decade of a logarithmic scale; None leaves a linear one alone."""
     from matplotlib.colors import LogNorm
 
-    if not isinstance(norm, LogNorm):
+    if not isinstance(norm, LogNorm) or norm.vmin is None or norm.vmax is None:
         return None
-    decades = 10.0 ** np.arange(np.floor(np.log10(norm.vmin)), np.ceil(np.log10(norm.vmax)) + 1)
+    low, high = float(norm.vmin), float(norm.vmax)
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     ticks = np.outer(decades, (1.0, 2.0, 5.0)).ravel()
-    return ticks[(ticks >= norm.vmin) & (ticks <= norm.vmax)]
+    return ticks[(ticks >= low) & (ticks <= high)]
 
 
 def _regions(axis: Any, regions: Regions | None, named: bool) -> None:
