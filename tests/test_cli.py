@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+import types
 import zipfile
 
 import numpy as np
@@ -236,6 +237,18 @@ def test_materials_are_listed_one_line_each(capsys, tmp_path, monkeypatch):
 def test_the_demo_without_the_host_says_what_is_missing(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "nionswift_plugin.iontransport.demo", None)
     assert "pip install" in refused(capsys, "demo", "--headless")
+
+
+@pytest.mark.parametrize(
+    "arguments, expected", [(("--headless", "--out", "here"), "headless here"), ((), "window demo_results")]
+)
+def test_the_demo_runs_in_the_host(capsys, monkeypatch, arguments, expected):
+    host = types.ModuleType("demo")
+    host.run_headless = lambda out: print("headless", out) or {"schema": "a readout"}
+    host.run_window = lambda out: print("window", out)
+    monkeypatch.setitem(sys.modules, "nionswift_plugin.iontransport.demo", host)
+    monkeypatch.setattr("nionswift_plugin.iontransport.demo", host, raising=False)
+    assert run(capsys, "demo", *arguments) == (0, f"{expected}\n", "")
 
 
 def test_as_a_process(spectrum, tmp_path):
