@@ -86,8 +86,8 @@ def _energy_axis(calibration: Calibration, size: int, name: str) -> EnergyAxis:
     offset, scale, units = calibration
     ev = ev_per_unit(units or "")
     if ev is None:
-        found = f"is in '{units}'" if (units or "").strip() else "has no unit"
-        raise UnusableInput(f"The last axis of '{name}' {found}, not in eV or meV; calibrate it as an energy axis.")
+        found = f"is in '{units}', which is no energy" if (units or "").strip() else "has no unit"
+        raise UnusableInput(f"The last axis of '{name}' {found}; calibrate it as energy loss in eV or meV.")
     if not (math.isfinite(offset) and math.isfinite(scale)):
         raise UnusableInput(f"The energy axis of '{name}' is not finite; calibrate it again.")
     if scale <= 0:

@@ -52,7 +52,7 @@ def test_energy_units(offset, scale, units):
 @pytest.mark.parametrize(
     "data, calibrations, words",
     [
-        (counts(64), [(0.0, 1.0, "nm")], "in 'nm', not in eV"),
+        (counts(64), [(0.0, 1.0, "nm")], "in 'nm', which is no energy"),
         (counts(64), [(0.0, 1.0, "")], "has no unit"),
         (counts(64), [(0.0, -0.4, "meV")], "positive step"),
         (counts(64), [(0.0, 0.0, "eV")], "positive step"),
@@ -60,7 +60,7 @@ def test_energy_units(offset, scale, units):
         (counts(64), [(float("inf"), 1.0, "eV")], "not finite"),
         (counts(64), [], "1 axes but 0 calibrations"),
         (counts(5, 64), [LINE], "2 axes but 1 calibrations"),
-        (counts(64, 5), [ENERGY, LINE], "in 'nm', not in eV"),
+        (counts(64, 5), [ENERGY, LINE], "in 'nm', which is no energy"),
         (counts(4, 5, 64), [LINE, LINE, ENERGY], "4 x 5 x 64"),
         (counts(2, 3, 4, 64), [NONE, LINE, LINE, ENERGY], "2 x 3 x 4 x 64"),
         (np.zeros((0, 64)), [LINE, ENERGY], "empty"),

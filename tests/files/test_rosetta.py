@@ -68,7 +68,7 @@ def test_a_file_of_another_program(tmp_path, write, suffix, step_nm, exposure_s)
 @pytest.mark.parametrize(
     "axes, words",
     [
-        ((ENERGY | {"size": 5}, LINE | {"size": 64}), "in 'nm', not in eV"),
+        ((ENERGY | {"size": 5}, LINE | {"size": 64}), "in 'nm', which is no energy"),
         ((LINE, ENERGY | {"scale": -0.4}), "positive step"),
         ((LINE, ENERGY | {"units": ""}), "has no unit"),
     ],

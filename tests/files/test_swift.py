@@ -116,7 +116,7 @@ FAULTS = [
     (with_properties(zip_file, {}), "2 axes but 0 calibrations"),
     (with_properties(zip_file, {"spatial_calibrations": ["x", "y"]}), "calibrations that cannot be read"),
     (with_properties(zip_file, {"spatial_calibrations": 3}), "calibrations that cannot be read"),
-    (with_properties(zip_file, {"spatial_calibrations": CALIBRATIONS[::-1]}), "in 'nm', not in eV"),
+    (with_properties(zip_file, {"spatial_calibrations": CALIBRATIONS[::-1]}), "in 'nm', which is no energy"),
     (with_properties(hdf5_file, False), "no item 'data/0'"),
     (with_properties(hdf5_file, "{"), "damaged or incomplete"),
     (lambda path: hdf5_file(path, key="else"), "no item 'data/0'"),
