@@ -197,12 +197,12 @@ def _materials(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     try:
-        from nionswift_plugin.iontransport import demo
+        from nionswift_plugin.iontransport import demo, window
     except ImportError as fault:
         raise UnusableInput(
             f"The demonstration needs {fault.name or fault}; "
             "install it with pip install 'nionswift-eels-iontransport[simulator,window,files]'."
         ) from None
-    run = demo.run_headless if options.headless else demo.run_window
+    run = demo.run_headless if options.headless else window.run_demo
     run(Path(options.out))
     return DONE

@@ -243,11 +243,13 @@ def test_the_demo_without_the_host_says_what_is_missing(capsys, monkeypatch):
     "arguments, expected", [(("--headless", "--out", "here"), "headless here"), ((), "window demo_results")]
 )
 def test_the_demo_runs_in_the_host(capsys, monkeypatch, arguments, expected):
-    host = types.ModuleType("demo")
-    host.run_headless = lambda out: print("headless", out) or {"schema": "a readout"}
-    host.run_window = lambda out: print("window", out)
-    monkeypatch.setitem(sys.modules, "nionswift_plugin.iontransport.demo", host)
-    monkeypatch.setattr("nionswift_plugin.iontransport.demo", host, raising=False)
+    package = "nionswift_plugin.iontransport"
+    demo, window = types.ModuleType("demo"), types.ModuleType("window")
+    demo.run_headless = lambda out: print("headless", out) or {"schema": "a readout"}
+    window.run_demo = lambda out: print("window", out)
+    for module in (demo, window):
+        monkeypatch.setitem(sys.modules, f"{package}.{module.__name__}", module)
+        monkeypatch.setattr(f"{package}.{module.__name__}", module, raising=False)
     assert run(capsys, "demo", *arguments) == (0, f"{expected}\n", "")
 
 
