@@ -73,6 +73,14 @@ class _Split(NamedTuple):
     mirrored: float  # counts of the ZLP if its loss side were its gain side
 
 
+def split_zero_loss(energy_ev: np.ndarray, counts: np.ndarray) -> tuple[float, float, int] | None:
+    """(energy of the maximum, counts of the ZLP, first channel of the loss) of one spectrum; None without a ZLP."""
+    split = _split(energy_ev, counts)
+    if split is None:
+        return None
+    return float(energy_ev[split.top]), float(counts[: split.loss].sum()), split.loss
+
+
 def _row(energy_ev: np.ndarray, counts: np.ndarray, noise: NoiseModel | None) -> tuple[tuple[float, ...], list[Flag]]:
     """(value, sigma, systematic, tail correction, dark correction) and doubts; nan where it cannot be measured."""
     dark, dark_sigma = _dark_level(energy_ev, counts)

@@ -1,0 +1,336 @@
+"""Composition along a line from overlapping core-loss edges: amounts, their ratio, and its change at the boundary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping, NamedTuple
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from ..data.errors import UnusableInput
+from ..data.flags import Flag, unique
+from ..data.noise import NoiseModel
+from ..data.regions import BOUNDARY, GRAIN_1, GRAIN_2, NAMES, Regions
+from ..data.spectrum import Spectra
+from ..materials.recipe import Edge
+from . import coreloss, edgefit
+from . import edges as edges_module
+from .plural import Plural
+
+FIT_BEYOND_EV = 7.0  # the fit goes on so far beyond the last signal window, where the edges' fall is seen
+ORDER_SINGLE, ORDER_PLURAL = 2, 3  # bends of the background with plural scattering removed, and with it still there
+CROSS_TALK_DOUBT = 0.10  # parametric shapes may miss so large a part of one edge's counts in the other's window
+SHIFT_DOUBT_EV = 0.1  # by which the edges of single pixels may lie beside those of their surroundings
+DETECTION = 3.0  # an amount below so many sigma is none
+MISFIT_FLAG, MISFIT_LIMIT = 1.5, 4.0  # reduced chi-squared that is told, and that is refused
+_SMOOTH_CHANNELS = 9
+
+
+class Value(NamedTuple):
+    value: float = np.nan
+    sigma: float = np.nan
+
+
+UNKNOWN = Value()
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """Ratio of two edges' own counts in every pixel: value and sigma (n,), nan where there is none."""
+
+    value: np.ndarray
+    sigma: np.ndarray
+    amounts: np.ndarray  # (n, K) counts of each edge in its own signal window
+    amounts_sigma: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """Ratio of two edges in the regions, and of the boundary to the mean of the grains minus one.
+
+    ratio, uncorrected_ratio: by region. elements: change of each element's own counts, boundary over the grains' mean.
+    cross_talk: (K, K), counts in window i of edge j per count in its own window, from the shapes in the grains.
+    """
+
+    ratio: Mapping[str, Value]
+    relative_change: Value
+    uncorrected_ratio: Mapping[str, Value]
+    uncorrected_relative_change: Value
+    elements: Mapping[str, Value]
+    cross_talk: np.ndarray
+    fit: edgefit.EdgeFit | None
+    flags: tuple[Flag, ...] = ()
+
+
+def profile(
+    spectra: Spectra,
+    edges: tuple[Edge, ...],
+    ratio: tuple[str, str],
+    noise: NoiseModel,
+    *,
+    plural: Plural | None = None,
+    fit: edgefit.EdgeFit | None = None,
+) -> Profile:
+    """Corrected ratio in every pixel, by a linear fit of background and edge shapes with a shift of its own.
+
+    fit: where the shapes come from, such as `Change.fit`; without it they are fitted to the sum of all pixels, which
+    is how a boundary can be looked for before there are regions. sigma holds each pixel's noise, not what the shapes
+    have in common. Raises UnusableInput where the axis does not hold the edges.
+    """
+    data = _prepare(spectra, edges, noise, plural)
+    n, k = len(spectra.rows), len(edges)
+    result = Profile(np.full(n, np.nan), np.full(n, np.nan), np.full((n, k), np.nan), np.full((n, k), np.nan))
+    if not data.usable.any():
+        return result
+    fit = fit or _joint(data, [data.usable], edges)
+    shift = float(np.mean(fit.shift_ev))
+    first, second = fit.index(ratio[0]), fit.index(ratio[1])
+    shapes = fit.shapes(shift)
+    slopes = (fit.shapes(shift + 0.01) - fit.shapes(shift - 0.01)) / 0.02
+    for i in np.flatnonzero(data.usable):
+        amounts, covariance = _amounts(data, i, shapes, slopes)
+        result.amounts[i], result.amounts_sigma[i] = amounts, np.sqrt(np.diag(covariance))
+        value = _quotient(amounts, covariance, first, second)
+        result.value[i], result.sigma[i] = value
+    return result
+
+
+def change(
+    spectra: Spectra,
+    edges: tuple[Edge, ...],
+    ratio: tuple[str, str],
+    regions: Regions,
+    noise: NoiseModel,
+    *,
+    plural: Plural | None = None,
+) -> Change:
+    """Ratio of two edges by region and its change at the boundary, corrected for the overlap of the edges.
+
+    The summed spectra of the regions are fitted together (`edgefit`). sigma holds counting noise, the freedom of the
+    shapes, 10 % of the cross-talk and the difference that a background of one order more makes. Regions without a
+    usable pixel are nan. Raises UnusableInput where the axis does not hold the edges.
+    """
+    data = _prepare(spectra, edges, noise, plural)
+    position = spectra.position_nm
+    masks = {name: region.mask(position) & data.usable for name, region in regions}
+    present = [name for name in NAMES if masks[name].any()]
+    nothing = {name: UNKNOWN for name in NAMES}
+    if not present:
+        flag = Flag("CORE_LOSS_EMPTY", "No region holds a usable core-loss spectrum.")
+        return Change(nothing, UNKNOWN, nothing, UNKNOWN, {}, np.full((len(edges),) * 2, np.nan), None, (flag,))
+    chosen = [masks[name] for name in present]
+    fit = _joint(data, chosen, edges)
+    flags = list(_doubts(fit, present, data, plural))
+    uncorrected = _uncorrected(data, edges, ratio, chosen, present)
+    talk = cross_talk(fit)
+    if fit.chi2 > MISFIT_LIMIT:
+        message = f"The edge shapes do not describe the core-loss spectra (reduced chi-squared {fit.chi2:.1f})."
+        flags.append(Flag("CORE_LOSS_REFUSED", message))
+        return Change(nothing, UNKNOWN, *uncorrected, {}, talk, fit, unique(flags))
+    pair = np.array([fit.index(ratio[0]), fit.index(ratio[1])])
+    ratios = {name: UNKNOWN for name in NAMES}
+    for r, name in enumerate(present):
+        block = slice(r * len(edges), (r + 1) * len(edges))
+        ratios[name] = _quotient(fit.amounts[r], fit.covariance[block, block], *pair)
+    if any(np.isnan(ratios[name].value) for name in present):
+        flags.append(Flag("EDGE_NOT_SEEN", f"{ratio[0]} or {ratio[1]} does not stand out of the core-loss noise."))
+    relative = UNKNOWN
+    if all(np.isfinite(ratios[name].value) for name in NAMES):
+        other = _joint(data, chosen, edges, extra_order=1)
+        relative = _relative(fit, other, talk, pair)
+    elements = _element_changes(fit, masks) if len(present) == len(NAMES) else {}
+    return Change(ratios, relative, *uncorrected, elements, talk, fit, unique(flags))
+
+
+def cross_talk(fit: edgefit.EdgeFit) -> np.ndarray:
+    """(K, K): counts in window i from edge j, per count of edge j in its own window; the diagonal is one."""
+    step = fit.energy_ev[1] - fit.energy_ev[0]
+    result = np.eye(len(fit.edges))
+    for i, edge in enumerate(fit.edges):
+        low, high = edge.signal_window_ev
+        window = np.arange(low + 0.5 * step, high, step)
+        for j, other in enumerate(fit.edges):
+            own_low, own_high = other.signal_window_ev
+            own = np.arange(own_low + 0.5 * step, own_high, step)
+            if i != j:
+                result[i, j] = edges_module.shape(other, window).sum() / edges_module.shape(other, own).sum()
+    return result
+
+
+def unmixed(intensities: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Own counts of each edge from window intensities (..., K): the solution of I = M n."""
+    return np.linalg.solve(matrix, intensities[..., None])[..., 0]
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """The channels around the edges, with plural scattering set aside."""
+
+    spectra: Spectra
+    noise: NoiseModel
+    plural: np.ndarray | None  # (n, channels) of the whole axis
+    usable: np.ndarray
+    channels: slice
+    energy_ev: np.ndarray
+    counts: np.ndarray  # (n, m), plural scattering removed
+    variance: np.ndarray  # (n, m), smoothed along energy
+    order: int
+    background_window: tuple[float, float]
+
+
+def _prepare(spectra: Spectra, edges: tuple[Edge, ...], noise: NoiseModel, plural: Plural | None) -> _Data:
+    if not edges:
+        raise UnusableInput("The recipe names no core-loss edges; the core-loss spectra cannot be analysed with it.")
+    known = plural is not None and bool(plural.known.any())
+    window = edges[0].background_window_ev
+    before = window if known else edges[0].alternative_background_window_ev or window
+    high = max(edge.signal_window_ev[1] for edge in edges) + FIT_BEYOND_EV
+    for edge in edges:
+        coreloss.covered_channels(spectra.energy, edge.signal_window_ev, 0.0, "signal")
+        coreloss.covered_channels(spectra.energy, edge.background_window_ev, 0.0, "background")
+    channels = spectra.energy.channels(before[0], high)
+    aside = plural.counts if known else None
+    usable = spectra.valid & (plural.known if known else True)
+    usable = usable & (spectra.rows[:, channels].sum(axis=1) > 0)
+    counts = spectra.rows[:, channels] - (aside[:, channels] if known else 0.0)
+    variance = uniform_filter1d(noise.variance(spectra.rows[:, channels]), _SMOOTH_CHANNELS, axis=1)
+    order = ORDER_SINGLE if known else ORDER_PLURAL
+    energy = spectra.energy.energies_ev[channels]
+    pre_edge = (before[0], edges[0].alternative_background_window_ev[1]) if edges[0].alternative_background_window_ev else before
+    return _Data(spectra, noise, aside, usable, channels, energy, counts, variance, order, pre_edge)
+
+
+def _joint(data: _Data, masks: list[np.ndarray], edges: tuple[Edge, ...], extra_order: int = 0) -> edgefit.EdgeFit:
+    counts = np.array([data.counts[mask].sum(axis=0) for mask in masks])
+    variance = np.array([data.variance[mask].sum(axis=0) for mask in masks])
+    exponents = np.array([_exponent(data, y) for y in counts])
+    order = data.order + extra_order
+    return edgefit.fit(data.energy_ev, counts, variance, edges, exponents, order=order, correlation=data.noise.correlation)
+
+
+def _exponent(data: _Data, counts: np.ndarray) -> float:
+    """Rough exponent of the background before the edges, the centre of its expansion."""
+    low, high = data.background_window
+    inside = (data.energy_ev >= low) & (data.energy_ev <= high)
+    halves = np.array_split(counts[inside], 2)
+    middles = [np.log(part).mean() for part in np.array_split(data.energy_ev[inside], 2)]
+    if min(half.sum() for half in halves) <= 0:
+        return 3.0
+    return float(np.clip(-np.log(halves[1].mean() / halves[0].mean()) / (middles[1] - middles[0]), 0.0, 8.0))
+
+
+def _amounts(data: _Data, i: int, shapes: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Amounts of each edge in pixel i and their covariance."""
+    weight = 1 / np.sqrt(data.variance[i] * data.noise.correlation)
+    background = edgefit.log_polynomial(data.energy_ev, _exponent(data, data.counts[i]), data.order)
+    basis = np.concatenate([background, shapes])
+    solution, _ = _linear(basis * weight, data.counts[i] * weight)
+    moved = -(solution[-len(shapes) :] @ slopes) * SHIFT_DOUBT_EV  # the change by a shift of one prior sigma
+    basis = np.concatenate([background, shapes, moved[None]]) * weight
+    prior = np.zeros((len(basis), 1))
+    prior[-1] = 1.0
+    solution, covariance = _linear(np.hstack([basis, prior]), np.append(data.counts[i] * weight, 0.0))
+    own = slice(len(background), len(background) + len(shapes))
+    return solution[own], covariance[own, own]
+
+
+def _linear(basis: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least squares of values (m,) by the rows of basis (p, m): coefficients and covariance for unit variance."""
+    scale = np.sqrt((basis**2).sum(axis=1))
+    scale[scale == 0] = 1.0
+    scaled = basis / scale[:, None]
+    inverse = np.linalg.pinv(scaled @ scaled.T)
+    return inverse @ (scaled @ values) / scale, inverse / np.outer(scale, scale)
+
+
+def _quotient(amounts: np.ndarray, covariance: np.ndarray, first: int, second: int) -> Value:
+    """amounts[first] / amounts[second]; nan where either does not stand out of its error."""
+    sigma = np.sqrt(np.diag(covariance))
+    if not (amounts[second] > DETECTION * sigma[second] and amounts[first] > 0):
+        return UNKNOWN
+    value = amounts[first] / amounts[second]
+    gradient = np.zeros(len(amounts))
+    gradient[first], gradient[second] = 1 / amounts[second], -value / amounts[second]
+    return Value(float(value), float(np.sqrt(gradient @ covariance @ gradient)))
+
+
+def _relative_change(amounts: np.ndarray, pair: np.ndarray) -> float:
+    """Boundary over the mean of the grains minus one; amounts (3, K) in the order of the regions."""
+    quotient = amounts[:, pair[0]] / amounts[:, pair[1]]
+    return float(quotient[1] / (0.5 * (quotient[0] + quotient[2])) - 1)
+
+
+def _relative(fit: edgefit.EdgeFit, other: edgefit.EdgeFit, talk: np.ndarray, pair: np.ndarray) -> Value:
+    value = _relative_change(fit.amounts, pair)
+    gradient = np.zeros(fit.amounts.size)
+    for j in range(fit.amounts.size):
+        step = np.zeros(fit.amounts.size)
+        step[j] = 1e-4 * fit.amounts.flat[j]
+        moved = [_relative_change(fit.amounts + sign * step.reshape(fit.amounts.shape), pair) for sign in (1, -1)]
+        gradient[j] = (moved[0] - moved[1]) / (2 * step[j])
+    noise = float(gradient @ fit.covariance @ gradient)
+    doubtful = talk + CROSS_TALK_DOUBT * (talk - np.eye(len(talk)))
+    shapes = _relative_change(unmixed(fit.amounts @ talk.T, doubtful), pair) - value
+    background = _relative_change(other.amounts, pair) - value
+    return Value(value, float(np.sqrt(noise + shapes**2 + background**2)))
+
+
+def _element_changes(fit: edgefit.EdgeFit, masks: Mapping[str, np.ndarray]) -> dict[str, Value]:
+    """Change of every element's counts per pixel, boundary over the mean of the grains minus one."""
+    pixels = np.array([masks[name].sum() for name in NAMES])
+    amounts, k = fit.amounts / pixels[:, None], len(fit.edges)
+    result = {}
+    for j, edge in enumerate(fit.edges):
+        rows = np.arange(len(NAMES)) * k + j
+        covariance = fit.covariance[np.ix_(rows, rows)] / np.outer(pixels, pixels)
+        mean = 0.5 * (amounts[0, j] + amounts[2, j])
+        if mean <= 0:
+            result[edge.element] = UNKNOWN
+            continue
+        value = amounts[1, j] / mean
+        gradient = np.array([-0.5 * value, 1.0, -0.5 * value]) / mean
+        result[edge.element] = Value(float(value - 1), float(np.sqrt(gradient @ covariance @ gradient)))
+    return result
+
+
+def _uncorrected(
+    data: _Data, edges: tuple[Edge, ...], ratio: tuple[str, str], masks: list[np.ndarray], present: list[str]
+) -> tuple[dict[str, Value], Value]:
+    """Ratio by region and relative change from plain windows over the published single-window background."""
+    summed = Spectra(
+        np.array([data.spectra.rows[mask].sum(axis=0) for mask in masks]),
+        data.spectra.energy,
+        np.ones(len(masks), bool),
+    )
+    aside = None if data.plural is None else np.array([data.plural[mask].sum(axis=0) for mask in masks])
+    pair = [next(edge for edge in edges if edge.element == element) for element in ratio]
+    background = coreloss.power_law_background(summed, pair[0].background_window_ev, data.noise, plural=aside)
+    windows = tuple(edge.signal_window_ev for edge in pair)
+    found = coreloss.intensities(summed, windows, background, data.noise, plural=aside)
+    values = {name: UNKNOWN for name in NAMES}
+    for r, name in enumerate(present):
+        values[name] = _quotient(found.value[r], found.covariance[r], 0, 1)
+    grains, boundary = [values[GRAIN_1], values[GRAIN_2]], values[BOUNDARY]
+    mean = 0.5 * (grains[0].value + grains[1].value)
+    if not np.isfinite([mean, boundary.value]).all():
+        return values, UNKNOWN
+    mean_sigma = 0.5 * np.hypot(grains[0].sigma, grains[1].sigma)
+    factor = boundary.value / mean
+    return values, Value(factor - 1, factor * float(np.hypot(boundary.sigma / boundary.value, mean_sigma / mean)))
+
+
+def _doubts(fit: edgefit.EdgeFit, present: list[str], data: _Data, plural: Plural | None) -> list[Flag]:
+    flags = list(plural.flags) if plural is not None else []
+    if data.plural is None:
+        message = "Without a valence scan of the same pixels, plural scattering stays under the core-loss edges."
+        flags.append(Flag("PLURAL_NOT_REMOVED", message))
+    if MISFIT_FLAG < fit.chi2:
+        message = f"The edge shapes describe the core-loss spectra poorly (reduced chi-squared {fit.chi2:.1f})."
+        flags.append(Flag("CORE_LOSS_MISFIT", message))
+    if len(present) == len(NAMES):
+        shift = fit.shift_ev[1] - 0.5 * (fit.shift_ev[0] + fit.shift_ev[2])
+        if abs(shift) > 2 * SHIFT_DOUBT_EV:
+            message = f"The edges of the boundary lie {shift:+.2f} eV from those of the grains; the ratio allows for it."
+            flags.append(Flag("EDGE_SHIFT", message))
+    return flags

@@ -1,0 +1,168 @@
+"""Core-loss backgrounds and window intensities, as published: one power law per spectrum, fitted in one window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.errors import UnusableInput
+from ..data.noise import NoiseModel
+from ..data.spectrum import EnergyAxis, Spectra
+from ..materials.recipe import Interval
+
+_ITERATIONS = 30
+_POISSON = NoiseModel("assumed", 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class PowerLaws:
+    """Backgrounds exp(level) (E / reference_ev)^-exponent of n spectra; nan where there is none.
+
+    level, exponent: (n,). covariance: (n, 2, 2) of (level, exponent).
+    """
+
+    level: np.ndarray
+    exponent: np.ndarray
+    covariance: np.ndarray
+    reference_ev: float
+
+    def counts(self, energy_ev: np.ndarray) -> np.ndarray:
+        """Background at energy_ev (m,), shape (n, m)."""
+        logarithm = np.log(energy_ev / self.reference_ev)
+        return np.exp(self.level[:, None] - self.exponent[:, None] * logarithm)
+
+    def gradient(self, energy_ev: np.ndarray) -> np.ndarray:
+        """Derivatives of the background by (level, exponent), shape (n, 2, m)."""
+        counts = self.counts(energy_ev)
+        return np.stack([counts, -np.log(energy_ev / self.reference_ev) * counts], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Intensities:
+    """Background-subtracted counts in windows: value (n, windows), covariance (n, windows, windows)."""
+
+    value: np.ndarray
+    covariance: np.ndarray
+
+    @property
+    def sigma(self) -> np.ndarray:
+        return np.sqrt(np.einsum("nii->ni", self.covariance))
+
+
+def power_law_background(
+    spectra: Spectra,
+    window_ev: Interval,
+    noise: NoiseModel | None = None,
+    *,
+    plural: np.ndarray | None = None,
+    shift_ev: float = 0.0,
+) -> PowerLaws:
+    """Weighted least-squares power law in one window, for every row; exact on an exact power law.
+
+    plural (n, channels): counts set aside before the fit; they still make noise. shift_ev: how far the axis reads too
+    high. noise: overrides that of the spectra; without either, one electron per count is assumed. Rows whose window
+    holds no counts become nan.
+    Raises UnusableInput when the window is not covered by the axis.
+    """
+    noise = noise or spectra.noise or _POISSON
+    window = covered_channels(spectra.energy, window_ev, shift_ev, "background")
+    energy = spectra.energy.energies_ev[window] - shift_ev
+    reference = float(np.exp(np.log(energy).mean()))
+    n = len(spectra.rows)
+    usable = spectra.valid if plural is None else spectra.valid & np.isfinite(plural).all(axis=1)
+    result = PowerLaws(np.full(n, np.nan), np.full(n, np.nan), np.full((n, 2, 2), np.nan), reference)
+    logarithm = np.log(energy / reference)
+    for i in np.flatnonzero(usable):
+        aside = np.zeros(energy.size) if plural is None else plural[i, window]
+        fit = _fit(logarithm, spectra.rows[i, window] - aside, noise, aside)
+        if fit is not None:
+            (result.level[i], result.exponent[i]), result.covariance[i] = fit
+    return result
+
+
+def subtracted(
+    spectra: Spectra, background: PowerLaws, low_ev: float, high_ev: float, *, plural: np.ndarray | None = None
+) -> tuple[EnergyAxis, np.ndarray]:
+    """Counts minus background between two energies: the axis of these channels and (n, channels), nan where unknown.
+
+    Raises UnusableInput when the spectra do not reach there.
+    """
+    channels = spectra.energy.channels(max(low_ev, spectra.energy.step_ev), high_ev)
+    energy = spectra.energy.energies_ev[channels]
+    if not energy.size:
+        raise UnusableInput(f"The core-loss spectra do not reach {low_ev:g}-{high_ev:g} eV.")
+    signal = spectra.rows[:, channels] - background.counts(energy)
+    if plural is not None:
+        signal = signal - plural[:, channels]
+    signal[~spectra.valid] = np.nan
+    return EnergyAxis(float(energy[0]), spectra.energy.step_ev, energy.size), signal
+
+
+def intensities(
+    spectra: Spectra,
+    windows_ev: tuple[Interval, ...],
+    background: PowerLaws,
+    noise: NoiseModel | None = None,
+    *,
+    plural: np.ndarray | None = None,
+    shift_ev: float = 0.0,
+) -> Intensities:
+    """Counts above the background in windows, with the covariance that the common background gives them.
+
+    Windows are taken in whole channels. Raises UnusableInput when one is not covered by the axis.
+    """
+    noise = noise or spectra.noise or _POISSON
+    n, k = len(spectra.rows), len(windows_ev)
+    value, gradients = np.zeros((n, k)), np.zeros((n, k, 2))
+    masks = np.zeros((k, spectra.energy.size))
+    signal = spectra.rows if plural is None else spectra.rows - plural
+    for j, window_ev in enumerate(windows_ev):
+        window = covered_channels(spectra.energy, window_ev, shift_ev, "signal")
+        energy = spectra.energy.energies_ev[window] - shift_ev
+        value[:, j] = (signal[:, window] - background.counts(energy)).sum(axis=1)
+        gradients[:, j] = background.gradient(energy).sum(axis=2)
+        masks[j, window] = 1.0
+    variance = noise.variance(spectra.rows) * noise.correlation
+    covariance = np.einsum("jm,nm,km->njk", masks, variance, masks)
+    covariance += gradients @ background.covariance @ gradients.transpose(0, 2, 1)
+    bad = ~spectra.valid | ~np.isfinite(value).all(axis=1)
+    value[bad], covariance[bad] = np.nan, np.nan
+    return Intensities(value, covariance)
+
+
+def covered_channels(axis: EnergyAxis, window_ev: Interval, shift_ev: float, kind: str) -> slice:
+    """Channels of a window. Raises UnusableInput unless the axis covers all of it, with three channels at least."""
+    low, high = window_ev[0] + shift_ev, window_ev[1] + shift_ev
+    channels = axis.channels(low, high)
+    outside = low < axis.offset_ev - 0.5 * axis.step_ev or high > axis.end_ev + 0.5 * axis.step_ev
+    if outside or window_ev[0] <= 0 or channels.stop - channels.start < 3:
+        raise UnusableInput(
+            f"The {kind} window {window_ev[0]:g}-{window_ev[1]:g} eV is not covered by the core-loss spectra "
+            f"({axis.offset_ev:.4g} to {axis.end_ev:.4g} eV); choose another or record that range."
+        )
+    return channels
+
+
+def _fit(
+    logarithm: np.ndarray, counts: np.ndarray, noise: NoiseModel, aside: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """(level, exponent) by Gauss-Newton and their covariance; None where there is nothing to fit.
+
+    Weights come from the model, not from the counts: low counts would otherwise pull the fit down.
+    """
+    if counts.mean() <= 0:
+        return None
+    parameters = np.array([np.log(counts.mean()), 3.0])
+    for _ in range(_ITERATIONS):
+        model = np.exp(parameters[0] - parameters[1] * logarithm)
+        jacobian = np.stack([model, -logarithm * model], axis=1)
+        variance = noise.variance(model + aside)
+        normal = jacobian.T @ (jacobian / variance[:, None])
+        step = np.linalg.solve(normal, jacobian.T @ ((counts - model) / variance))
+        parameters = parameters + np.clip(step, -5.0, 5.0)
+        if np.abs(step).max() < 1e-11:
+            break
+    if not np.isfinite(parameters).all():
+        return None
+    return parameters, np.linalg.inv(normal) * noise.correlation
