@@ -29,20 +29,31 @@ from eels_iontransport.session import Session
 from eels_iontransport.simulation.microscope import SimulatedMicroscope
 from eels_iontransport.simulation.specimen import SURVEY_NM
 
-from . import live, menus
+from . import live
 from .evaluation import spectra_of
-from .host import application, menu, places, survey
+from .host import application, places, survey
 from .host import run as host_run
 
 MATERIAL = "lco"
 SITE = "simulator"
 PROJECT = "Ion Transport"
 PIXELS, LENGTH_NM = 40, 20.0
-HEADLESS_TIME_SCALE, WINDOW_TIME_SCALE = 20.0, 5.0  # simulated seconds per second
+HEADLESS_TIME_SCALE = 20.0  # simulated seconds per second
 TIMEOUT_S = 600.0
 LIVE_TIMEOUT_S = 60.0
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Acquired:
+    """What a session has acquired; `started` on the monotonic clock."""
+
+    plan: Plan
+    outcome: Outcome
+    survey: DataItem.DataItem
+    items: Mapping[Role, DataItem.DataItem]
+    started: float
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,7 @@ def run_headless(out: Path, *, time_scale: float = HEADLESS_TIME_SCALE, seed: in
     """
     host = application.Headless(out, PROJECT)
     try:
-        microscope = _microscope(time_scale, seed)
+        microscope = simulated_microscope(time_scale, seed)
         task = host.window.event_loop.create_task(session(host.window, microscope, out))
         if not host.pump(task.done, TIMEOUT_S):
             task.cancel()
@@ -75,30 +86,7 @@ def run_headless(out: Path, *, time_scale: float = HEADLESS_TIME_SCALE, seed: in
     return dict(result.readout)
 
 
-def run_window(out: Path, *, time_scale: float = WINDOW_TIME_SCALE) -> None:
-    """The session in Swift's window, with its results arranged; returns when the window is closed.
-
-    Raises UnusableInput where the folder cannot be used or the window cannot be opened.
-    """
-
-    def started(host: Any) -> None:
-        window = host.document_controllers[0]
-        tasks.append(window.event_loop.create_task(_in_window(window, out, time_scale)))
-
-    tasks: list[asyncio.Task[None]] = []  # the event loop itself keeps no hold of them
-    application.run_window(out, PROJECT, started)
-
-
-async def _in_window(window: DocumentController.DocumentController, out: Path, time_scale: float) -> None:
-    try:
-        result = await session(window, _microscope(time_scale, None), out)
-        menus.show_results(window, result.items[Role.VIBRATIONAL], result.survey)
-    except UnusableInput as error:
-        print(error)
-        menu.notify(menus.TITLE, str(error))
-
-
-def _microscope(time_scale: float, seed: int | None) -> SimulatedMicroscope:
+def simulated_microscope(time_scale: float, seed: int | None) -> SimulatedMicroscope:
     """The simulated microscope at its pace, with its random numbers from the start. Raises UnusableInput."""
     from nionswift_plugin.iontransport_simulator import get_devices, get_microscope
 
@@ -116,7 +104,7 @@ async def session(
     """The session in a window's event loop: as an operator would do it, without the clicks. Raises UnusableInput."""
     loop, document_model = window.event_loop, window.document_model
     started = time.monotonic()
-    name = _unused_name([item.title for item in document_model.data_items])
+    name = unused_name([item.title for item in document_model.data_items])
     image, field = await loop.run_in_executor(None, survey.take, SURVEY_NM)
     plan = session_plan(
         name=name,
@@ -131,29 +119,42 @@ async def session(
     say(f"{name}: beam current {current:.0f} pA, survey of {field.width_nm:.0f} nm, {len(plan.steps)} steps.")
 
     def attach(_: DataItem.DataItem, record: Record) -> None:
-        if Role.VIBRATIONAL in run.items():
-            live.attach_session(document_model, run.items(), MATERIAL)
+        items: dict[Role | str, DataItem.DataItem] = {**run.items()}
+        if Role.VIBRATIONAL in items:
+            live.attach_session(document_model, items, MATERIAL)
 
     run = host_run.start_run(document_model, plan, sites.load(SITE), field=field, on_item=attach)
     while run.is_running:
         await asyncio.sleep(0.02)
     outcome = run.outcome
     assert outcome is not None
+    return await conclude(window, microscope, Acquired(plan, outcome, item, run.items(), started), out, say)
+
+
+async def conclude(
+    window: DocumentController.DocumentController,
+    microscope: SimulatedMicroscope,
+    acquired: Acquired,
+    out: Path,
+    say: Say = print,
+) -> Result:
+    """Analyse what a session has acquired, beside its live results, and write everything. Raises UnusableInput."""
+    loop, plan, outcome, items = window.event_loop, acquired.plan, acquired.outcome, acquired.items
     say(f"{outcome.sentence()} {outcome.seconds:.1f} s for {_exposure_s(plan):.0f} s of exposure.")
     if outcome.ending is not Ending.COMPLETE:
         raise UnusableInput(f"The demonstration's run did not complete: {outcome.sentence()}")
-    spectra = {role.value: spectra_of(entry) for role, entry in run.items().items()}
+    spectra = {role.value: spectra_of(entry) for role, entry in items.items()}
     evaluation = await loop.run_in_executor(None, _evaluate, spectra)
-    shown = await _live_readout(window, run.items()[Role.VIBRATIONAL], evaluation)
+    shown = await _live_readout(window, items[Role.VIBRATIONAL], evaluation)
     truth = _truth(microscope, plan, evaluation)
     await loop.run_in_executor(None, _write, out, plan, evaluation, truth)
     for text in (*report.lines(evaluation.readout, materials.load(MATERIAL)), *_truth_lines(truth)):
         say(text)
-    say(f"Project, readout, truth and figures lie in {out.resolve()} ({time.monotonic() - started:.0f} s).")
-    return Result(outcome, evaluation.readout, truth, shown, item, run.items())
+    say(f"Project, readout, truth and figures lie in {out.resolve()} ({time.monotonic() - acquired.started:.0f} s).")
+    return Result(outcome, evaluation.readout, truth, shown, acquired.survey, items)
 
 
-def _unused_name(titles: list[str]) -> str:
+def unused_name(titles: list[str]) -> str:
     """GB1, or the next boundary of a project that has some already."""
     number = 1
     while any(title.startswith(f"GB{number} ") for title in titles):

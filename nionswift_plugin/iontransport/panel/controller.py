@@ -17,7 +17,7 @@ from eels_iontransport.data.geometry import Field
 from eels_iontransport.wording import Roles
 
 from .form import Form, count_or_none, field_nm
-from .model import Ended, Microscope, Situation, ended
+from .model import Ended, Microscope, Situation, all_blockers, ended
 from .runs import Run, describe_microscope, missing
 from .surveys import DETAIL, OVERVIEW, Surveys
 
@@ -56,6 +56,16 @@ class Controller:
             self._run.close()
             self._run = None
 
+    @property
+    def is_busy(self) -> bool:
+        """A survey image or a run is being taken."""
+        return self._run is not None or self.surveys.is_busy
+
+    @property
+    def last_run(self) -> Run | None:
+        """The run under way, or the last one."""
+        return self._last
+
     # -- what the panel shows
 
     def poll(self) -> None:
@@ -92,6 +102,11 @@ class Controller:
             readout=self._last.readout() if self._last is not None else None,
             notice=self._notice,
         )
+
+    def reasons(self) -> tuple[str, ...]:
+        """Why the next run cannot start, or what the last button ran into; empty where nothing stands in the way."""
+        situation = self.situation()
+        return ((situation.notice,) if situation.notice else ()) + all_blockers(situation)
 
     def _estimate(self, plan: Plan | None) -> estimate.Estimate | None:
         current = self._microscope.beam_current_pa if self._microscope else None
@@ -132,7 +147,7 @@ class Controller:
         except UnusableInput as error:
             self._notice = str(error)
             return
-        if not self._busy():
+        if not self.is_busy:
             self.surveys.start(label, width_nm, self.form.name.strip())
 
     def place_aloof(self) -> None:
@@ -149,7 +164,7 @@ class Controller:
 
     def acquire(self) -> None:
         """Start the plan, unless something stands in its way: then the panel says what."""
-        if self._busy():
+        if self.is_busy:
             return
         self._changed()
         self._ask_microscope()
@@ -170,11 +185,8 @@ class Controller:
 
     def _place(self, action: Callable[[], None]) -> None:
         self._changed()
-        if not self._busy():
+        if not self.is_busy:
             action()
-
-    def _busy(self) -> bool:
-        return self._run is not None or self.surveys.is_busy
 
     def _changed(self) -> None:
         """Something about the next run has changed: the end of the last one is no longer news."""

@@ -61,8 +61,18 @@ class Rows:
     """The rows by the name of their role, as the view spells them."""
 
     def __init__(self, controller: Controller) -> None:
-        for role in ROW_LABELS:
-            setattr(self, role.value, Row(controller, role))
+        self._rows = {role.value: Row(controller, role) for role in ROW_LABELS}
+
+    def __getattr__(self, name: str) -> Row:
+        try:
+            return self.__dict__["_rows"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def announce(self) -> None:
+        for row in self._rows.values():
+            for name in ("chosen", "exposure", "frames"):
+                row.notify_property_changed(name)
 
 
 class PanelHandler(Declarative.Handler):
@@ -79,6 +89,13 @@ class PanelHandler(Declarative.Handler):
     def refresh(self) -> None:
         """Show the situation as it is now. Main thread."""
         self.shown.show(present(self.controller.situation()))
+
+    def announce(self) -> None:
+        """The form was changed by something else than typing: show it."""
+        for name in ("material_index", "name", "pixels", "overview_nm", "detail_nm"):
+            self.notify_property_changed(name)
+        self.rows.announce()
+        self.refresh()
 
     # -- what is typed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from nion.swift.model import DocumentModel
+from nion.swift.model import DataItem, DocumentModel
 from nion.utils import Registry
 
 from eels_iontransport.acquire.outcome import Outcome, Progress
@@ -33,7 +33,7 @@ class Run:
         self.stopping = False
         self.notice = ""
         self.progress: Progress | None = None
-        self._attached: dict[Role, Any] = {}
+        self._attached: dict[Role, DataItem.DataItem] = {}
         self._handle = host_run.start_run(document_model, plan, site, field=field, on_progress=self._follow)
 
     def _follow(self, progress: Progress) -> None:
@@ -42,6 +42,10 @@ class Run:
     @property
     def outcome(self) -> Outcome | None:
         return self._handle.outcome
+
+    def items(self) -> dict[Role, DataItem.DataItem]:
+        """The items made so far that still exist."""
+        return self._handle.items()
 
     def poll(self) -> bool:
         """Attach new items to the live session; True once the run has ended and the microscope is home."""
@@ -67,7 +71,7 @@ class Run:
         return live.readout(self.document_model, vibrational)
 
     def _attach(self) -> None:
-        items = self._handle.items()
+        items = self.items()
         if Role.VIBRATIONAL not in items or items == self._attached:
             return
         self._attached = items

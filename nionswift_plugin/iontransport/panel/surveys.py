@@ -12,7 +12,7 @@ import numpy as np
 from nion.swift.model import DataItem, DisplayItem, DocumentModel
 
 from eels_iontransport.acquire.port import MicroscopeFault
-from eels_iontransport.data.geometry import Field, Line
+from eels_iontransport.data.geometry import Field, Line, Point
 from eels_iontransport.measure.specimen_edge import Edge, find_edge
 from eels_iontransport.wording import DOT, PLUS_MINUS, number
 
@@ -134,9 +134,16 @@ class Surveys:
         slot = self._first(DETAIL, OVERVIEW)
         if slot is None or slot.field is None:
             return
-        self._remove(places.LINE)
         half = min(0.5 * LINE_NM / slot.field.width_nm, 0.45)
-        places.put_line(self._display(slot), (0.5, 0.5 - half), (0.5, 0.5 + half))
+        self.put_line(slot.field.point((0.5, 0.5 - half)), slot.field.point((0.5, 0.5 + half)))
+
+    def put_line(self, start: Point, end: Point) -> None:
+        """Mark L1 between two places of the closest survey."""
+        slot = self._first(DETAIL, OVERVIEW)
+        if slot is None or slot.field is None:
+            return
+        self._remove(places.LINE)
+        places.put_line(self._display(slot), slot.field.fraction(start), slot.field.fraction(end))
 
     def clear(self) -> None:
         for slot in self._taken():
@@ -201,6 +208,11 @@ class Surveys:
             places.follow(self._display(slot))
 
     # -- items
+
+    def item(self) -> DataItem.DataItem | None:
+        """The survey on which the line is placed: the detail, else the overview."""
+        slot = self._first(DETAIL, OVERVIEW)
+        return self._item(slot) if slot is not None else None
 
     def _taken(self) -> list[_Slot]:
         return [slot for slot in self._slots.values() if self._item(slot) is not None]

@@ -1,0 +1,107 @@
+"""Swift's real window on a project in a folder, with the panel open; on demand with the demonstration in it.
+
+The demonstration is what an operator does, by the same buttons: survey, aloof point, line, Acquire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from nion.swift import Application, DocumentController
+
+from eels_iontransport.data.errors import UnusableInput
+from eels_iontransport.data.record import Role
+from eels_iontransport.simulation.microscope import SimulatedMicroscope
+from eels_iontransport.simulation.specimen import SURVEY_NM
+
+from . import demo, menus
+from .host import application, menu
+from .panel.form import Form
+from .panel.panel import PANEL_ID, IonTransportPanel
+
+TIME_SCALE = 5.0  # simulated seconds per second
+
+Window = DocumentController.DocumentController
+Then = Callable[[Window, IonTransportPanel], Awaitable[None]]
+
+
+def run(folder: Path, then: Then | None = None) -> None:
+    """Open the window with the panel, then do as `then` says in its event loop; returns when the window is closed.
+
+    Raises UnusableInput where the folder cannot be used or the window cannot be opened.
+    """
+    tasks: list[asyncio.Task[Any]] = []  # the event loop itself keeps no hold of them
+
+    def started(host: Application.Application) -> None:
+        window = host.document_controllers[0]
+        panel = find_panel(window)
+        panel.show()
+        if then is not None:
+            tasks.append(window.event_loop.create_task(_said(then(window, panel))))
+
+    application.run_window(folder, demo.PROJECT, started)
+
+
+def run_demo(out: Path, *, time_scale: float = TIME_SCALE) -> None:
+    """The demonstration in the window, which stays open. Raises UnusableInput."""
+
+    async def then(window: Window, panel: IonTransportPanel) -> None:
+        await demonstrate(window, panel, demo.simulated_microscope(time_scale, None), out)
+
+    run(out, then)
+
+
+async def demonstrate(
+    window: Window, panel: IonTransportPanel, microscope: SimulatedMicroscope, out: Path
+) -> demo.Result:
+    """A session by the panel's buttons, then its results in their workspace. Raises UnusableInput."""
+    controller, surveys = panel.controller, panel.controller.surveys
+    started = time.monotonic()
+    name = demo.unused_name([item.title for item in window.document_model.data_items])
+    controller.edit(Form(name=name, material=demo.MATERIAL, pixels=str(demo.PIXELS), overview_nm=f"{SURVEY_NM:g}"))
+    panel.handler.announce()
+    controller.overview()
+    await _until(lambda: not controller.is_busy)
+    controller.place_aloof()
+    line = microscope.specimen.line(demo.PIXELS, demo.LENGTH_NM)
+    surveys.put_line(line.start, line.end)
+    controller.acquire()
+    run, survey = controller.last_run, surveys.item()
+    if run is None or survey is None:
+        raise UnusableInput(f"The demonstration could not start: {'; '.join(controller.reasons())}")
+    await _until(lambda: Role.VIBRATIONAL in run.items() or not controller.is_busy)
+    if Role.VIBRATIONAL in run.items():
+        menus.show_results(window, run.items()[Role.VIBRATIONAL], survey)
+    await _until(lambda: not controller.is_busy)
+    assert run.outcome is not None
+    acquired = demo.Acquired(run.plan, run.outcome, survey, run.items(), started)
+    result = await demo.conclude(window, microscope, acquired, out)
+    menus.show_results(window, result.items[Role.VIBRATIONAL], survey)
+    return result
+
+
+def find_panel(window: Window) -> IonTransportPanel:
+    """The plug-in's panel in a window. Raises UnusableInput where the plug-in did not load."""
+    workspace = window.workspace_controller
+    for panel in workspace.dock_panels if workspace is not None else []:
+        if panel.panel_id == PANEL_ID and isinstance(panel, IonTransportPanel):
+            return panel
+    raise UnusableInput("The panel is not there: the plug-in was not loaded, see Swift's output for the reason.")
+
+
+async def _until(done: Callable[[], bool]) -> None:
+    while not done():
+        await asyncio.sleep(0.05)
+
+
+async def _said(work: Awaitable[None]) -> None:
+    """Await; what stands in the way is printed and said in the window."""
+    try:
+        await work
+    except UnusableInput as error:
+        print(error)
+        menu.notify(menus.TITLE, str(error))
