@@ -116,6 +116,15 @@ def test_a_peak_without_a_centre_is_named_but_not_drawn():
     assert "49.6 ± 0.1 meV" in texts[0] and "not determined" in texts[2]
 
 
+def test_the_peak_alone_stands_on_the_data_less_everything_else():
+    dots, line, tick = drawn("ldo_peak").axes[0].lines[:3]
+    grain = line_evaluation().fits["grain_1"]
+    others = grain.model - grain.components["LDO"]
+    np.testing.assert_allclose(dots.get_ydata(), (grain.counts - others) / 2.6e8 / 0.4 * 1e3)
+    np.testing.assert_allclose(line.get_ydata(), grain.components["LDO"] / 2.6e8 / 0.4 * 1e3)
+    assert list(tick.get_xdata()) == [49.6, 49.6]
+
+
 def test_a_peak_that_is_not_reported_is_not_filled_in():
     evaluation = single_evaluation()
     peak = {"name": "LDO", "region": "spectrum", "centre_mev": quantity(None, None)}

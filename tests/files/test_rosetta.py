@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
 
 import h5py
 import numpy as np
@@ -112,6 +114,22 @@ def test_without_the_reading_library_one_sentence_says_what_to_install(tmp_path,
     (tmp_path / "line.hspy").write_bytes(b"content")
     with pytest.raises(UnusableInput, match=r"line.hspy.*rosettasciio.*\[files\]"):
         files.load(tmp_path / "line.hspy")
+
+
+def test_what_the_reader_says_of_a_file_stays_off_the_terminal(tmp_path, monkeypatch, capfd):
+    reader = pytest.importorskip("rsciio.hspy")
+
+    def complain(path):
+        logging.getLogger("rsciio.hspy").error("Something is wrong with %s", path)
+        warnings.warn("something else is wrong", stacklevel=1)
+        raise ValueError("so wrong")
+
+    monkeypatch.setattr(reader, "file_reader", complain)
+    (tmp_path / "line.hspy").write_bytes(b"content")
+    with pytest.raises(UnusableInput, match="damaged"):
+        files.load(tmp_path / "line.hspy")
+    assert capfd.readouterr() == ("", "")
+    assert logging.getLogger("rsciio").level != logging.CRITICAL + 1
 
 
 def test_measured_spectra(measured):

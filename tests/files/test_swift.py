@@ -87,6 +87,24 @@ def flipped(path):
     path.write_bytes(bytes(content))
 
 
+def deflated_and_flipped(path):
+    zip_file(path, compression=zipfile.ZIP_DEFLATED, data=np.random.default_rng(1).normal(size=(5, 64)))
+    content = bytearray(path.read_bytes())
+    start = content.index(b"data.npy") + 8
+    content[start : start + 40] = b"\xff" * 40
+    path.write_bytes(bytes(content))
+
+
+def marked_as_encrypted(path):
+    zip_file(path)
+    content = bytearray(path.read_bytes())
+    for signature, flag in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = -1
+        while (place := content.find(signature, place + 1)) >= 0:
+            content[place + flag] |= 1
+    path.write_bytes(bytes(content))
+
+
 def with_properties(write, properties):
     return lambda path: write(path, properties=properties)
 
@@ -105,6 +123,8 @@ FAULTS = [
     (truncated, "damaged or incomplete"),
     (truncated_hdf5, "damaged or incomplete"),
     (flipped, "damaged or incomplete"),
+    (deflated_and_flipped, "damaged or incomplete"),
+    (marked_as_encrypted, "damaged or incomplete.*encrypted"),
     (pickled, "damaged or incomplete"),
     (without("metadata.json"), "not a Swift file.*metadata.json"),
     (without("data.npy"), "not a Swift file.*data.npy"),

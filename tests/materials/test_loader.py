@@ -129,6 +129,7 @@ FAULTS = [  # where, what stands there, words that the sentence must hold
     (("vibrational", "starts_mev"), 49.0, ("starts_mev", "list of numbers")),
     (("roles", "shift_peak"), "LOD", ("roles.shift_peak", "LOD", "none of the peaks")),
     (("roles", "shift_peak"), "PhP1", ("roles.shift_peak", "phononic")),
+    (("roles", "shift"), "LDO", ("roles.shift", "not a key", "did you mean shift_peak")),
     (("roles", "ratio"), ["Li", "Ni"], ("roles.ratio", "Ni", "no edge")),
     (("roles", "ratio"), ["Li"], ("roles.ratio", "two different")),
     (("roles", "ratio"), "Li", ("roles.ratio", "list of texts")),
