@@ -1,7 +1,8 @@
-"""Files of Nion Swift, read without Swift: exports (.ndata1, .nhdf) and a project's own items (.ndata, .h5).
+"""Files of Nion Swift, read without Swift: exports (.ndata1, .nhdf, .npy) and a project's own items (.ndata, .h5).
 
 What a file is is told from its first bytes: a zip archive with `data.npy` and `metadata.json`, or HDF5 with the
-datasets `data/0`, `data/1` ... (or one dataset `data`) whose attribute `properties` is JSON.
+datasets `data/0`, `data/1` ... (or one dataset `data`) whose attribute `properties` is JSON, or a NumPy array with its
+properties in a .json file beside it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from ..data.errors import UnusableInput
 from ..data.spectrum import Spectra
 from .parts import Calibration, spectra_from_parts
 
-SUFFIXES = (".ndata1", ".nhdf", ".ndata", ".h5")
-_ZIP, _HDF5 = b"PK", b"\x89HDF\r\n\x1a\n"
+SUFFIXES = (".ndata1", ".nhdf", ".ndata", ".h5", ".npy")
+_ZIP, _HDF5, _NPY = b"PK", b"\x89HDF\r\n\x1a\n", b"\x93NUMPY"
 
 
 def read(path: Path) -> Spectra:
@@ -35,6 +36,8 @@ def read(path: Path) -> Spectra:
         data, properties = _read_zip(path)
     elif start == _HDF5:
         data, properties = _read_hdf5(path)
+    elif start.startswith(_NPY):
+        data, properties = _read_npy(path)
     else:
         raise UnusableInput(f"'{path.name}' is not a Swift file, whatever its name says; export it from Swift again.")
     metadata = properties.get("metadata")
@@ -67,6 +70,16 @@ def _read_hdf5(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     except UnusableInput:
         raise
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as fault:
+        raise _damaged(path, fault) from None
+
+
+def _read_npy(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    beside = path.with_suffix(".json")
+    if not beside.exists():
+        raise UnusableInput(f"'{path.name}' has no '{beside.name}' beside it, in which Swift writes its energy axis.")
+    try:
+        return np.load(path, allow_pickle=False), _properties(json.loads(beside.read_bytes()), path)
+    except (ValueError, EOFError) as fault:
         raise _damaged(path, fault) from None
 
 

@@ -54,6 +54,17 @@ def test_an_item_of_a_project_has_its_data_at_the_top(tmp_path):
     np.testing.assert_array_equal(files.load(tmp_path / "item.h5").counts, COUNTS)
 
 
+def test_an_array_has_its_properties_beside_it(tmp_path):
+    np.save(tmp_path / "line.npy", COUNTS)
+    with pytest.raises(UnusableInput, match="'line.npy' has no 'line.json' beside it"):
+        files.load(tmp_path / "line.npy")
+    (tmp_path / "line.json").write_text("{")
+    with pytest.raises(UnusableInput, match="'line.npy' is damaged"):
+        files.load(tmp_path / "line.npy")
+    (tmp_path / "line.json").write_text(json.dumps({"spatial_calibrations": CALIBRATIONS}))
+    assert files.load(tmp_path / "line.npy").step_nm == 0.5
+
+
 def test_a_compressed_archive_is_read(tmp_path):
     zip_file(tmp_path / "line.ndata1", compression=zipfile.ZIP_DEFLATED)
     assert files.load(str(tmp_path / "line.ndata1")).counts.shape == (5, 64)
@@ -168,5 +179,18 @@ def test_measured_spectra(measured):
     assert empty.energy.step_ev == pytest.approx(0.945e-3, abs=1e-6)
     assert (empty.energy.offset_ev, empty.energy.end_ev) == pytest.approx((-0.213, 0.731), abs=1e-3)
     assert abs(empty.energy.energies_mev[empty.counts.argmax()]) < 1.0
+    with pytest.raises(UnusableInput, match="EmptyCNT_Cryo_SI_Z.npy.*in 'nm', which is no energy"):
+        files.load(measured / "hermes_cnt" / "EmptyCNT_Cryo_SI_Z.npy")
     plasmon = files.load(measured / "lixcoo2" / "P2_lowloss_20C.ndata1")
     assert plasmon.energy.energies_ev[plasmon.counts.argmax()] == pytest.approx(0.5, abs=0.06)
+
+
+def test_metadata_of_a_microscope(measured, tmp_path):
+    """One row of a spectrum image, with the properties that a HERMES wrote."""
+    np.save(tmp_path / "row.npy", np.ones((1, 58, 64)))
+    properties = (measured / "hermes_cnt" / "EmptyCNT_Cryo_SI.json").read_text()
+    (tmp_path / "row.json").write_text(properties)
+    row = files.load(tmp_path / "row.npy")
+    assert row.counts.shape == (58, 64) and row.valid.all()
+    assert (row.step_nm, row.exposure_s, row.noise, row.frames) == (1.0, 0.01, None, None)
+    assert (row.energy.offset_ev, row.energy.step_ev) == pytest.approx((-0.225831, 0.000943313), abs=1e-6)

@@ -78,7 +78,7 @@ def export(tmp_path):
     del setup
 
 
-@pytest.mark.parametrize("suffix", ["ndata1", "nhdf"])
+@pytest.mark.parametrize("suffix", ["ndata1", "nhdf", "npy"])
 @pytest.mark.parametrize("make", [spectrum, line, frames])
 def test_round_trip(export, make, suffix):
     xdata = make()
@@ -88,7 +88,7 @@ def test_round_trip(export, make, suffix):
     assert spectra.name == f"exported.{suffix}"
 
 
-@pytest.mark.parametrize("suffix", ["ndata1", "nhdf"])
+@pytest.mark.parametrize("suffix", ["ndata1", "nhdf", "npy"])
 def test_what_an_acquisition_says_of_itself_survives(export, suffix):
     spectra = files.load(export(line(), suffix))
     assert Record.from_metadata(spectra.metadata) == RECORD
