@@ -243,17 +243,24 @@ class SwiftMicroscope:
         return parameters
 
     def _take(self, camera: Any, parameters: Any, frames: int) -> np.ndarray:
-        """Counts (frames, channels); fewer rows when cancelled."""
+        """Counts (frames, channels); fewer rows when cancelled.
+
+        Of what a camera hands over after it was cancelled nothing is kept: some repeat the frame before, some fail.
+        """
         camera.acquire_sequence_prepare(frames)
-        partial = camera.acquire_sequence_begin(parameters, frames)
+        partial, valid = camera.acquire_sequence_begin(parameters, frames), 0
         try:
             if self._cancelled.is_set():  # the camera forgets at `begin` that it was cancelled
                 camera.acquire_sequence_cancel()
             while not (partial.is_complete or partial.is_canceled):
                 partial = camera.acquire_sequence_continue()
+                if not self._cancelled.is_set():
+                    valid = _valid_frames(partial)
+        except Exception:
+            if not self._cancelled.is_set():
+                raise
         finally:
             camera.acquire_sequence_end()
-        valid = partial.valid_count if partial.valid_count is not None else (partial.valid_rows or 0)
         counts = np.array(partial.xdata.data[:valid], dtype=np.float32)
         return counts.sum(axis=1) if counts.ndim == 3 else counts
 
@@ -280,7 +287,13 @@ def _ask(who: str, action: Callable[[], _T]) -> _T:
         raise
     except Exception as error:
         _LOG.warning("The %s failed", who, exc_info=True)
-        raise MicroscopeFault(f"The {who} failed ({error or type(error).__name__}); check it and try again.") from error
+        raise MicroscopeFault(
+            f"The {who} failed ({str(error) or type(error).__name__}); check it and try again."
+        ) from error
+
+
+def _valid_frames(partial: Any) -> int:
+    return int(partial.valid_rows or 0) if partial.valid_count is None else int(partial.valid_count)
 
 
 def _stop(source: Any) -> None:
