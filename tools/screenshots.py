@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 WIDTH, HEIGHT = 1680, 1000
-TIME_SCALE = 10.0
+TIME_SCALE = float(os.environ.get("H_SCALE", 10.0))
 SETTLE_S = 3.0  # for the last live results to be drawn
 HIDDEN_PANELS = ("histogram-panel", "info-panel", "inspector-panel")  # the panel takes their place
 TIMEOUT_MS = 400_000
@@ -49,7 +49,7 @@ def _take(home: Path, docs: Path) -> None:
             os._exit(code)  # the window has no other way to close by itself without asking
 
     async def _stages(swift: Any, panel: Any, out: Path, docs: Path) -> None:
-        _resize(swift)
+        _resize(WIDTH)
         for other in swift.workspace_controller.dock_panels:
             if other.panel_id in HIDDEN_PANELS:
                 other.hide()
@@ -58,11 +58,10 @@ def _take(home: Path, docs: Path) -> None:
         )
         while not session.done() and _row(panel) < 25:
             await asyncio.sleep(0.05)
-        await asyncio.sleep(0.3)
-        _grab(swift, docs / "running.png")
+        await _grab(docs / "running.png")
         await session
         await asyncio.sleep(SETTLE_S)
-        _grab(swift, docs / "session.png")
+        await _grab(docs / "session.png")
 
     QtCore.QTimer.singleShot(TIMEOUT_MS, lambda: os._exit(3))
     window.run(home / "project", then)
@@ -81,14 +80,14 @@ def _main_widget() -> Any:
     return max(shown, key=lambda widget: widget.width() * widget.height())
 
 
-def _resize(swift: Any) -> None:
-    _main_widget().setGeometry(0, 0, WIDTH, HEIGHT)
+def _resize(width: int) -> None:
+    _main_widget().setGeometry(0, 0, width, HEIGHT)
 
 
-def _grab(swift: Any, path: Path) -> None:
-    from PySide6 import QtWidgets
-
-    QtWidgets.QApplication.processEvents()
+async def _grab(path: Path) -> None:
+    for width in (WIDTH - 1, WIDTH):  # a change of size has everything painted anew
+        _resize(width)
+        await asyncio.sleep(0.5)
     path.parent.mkdir(parents=True, exist_ok=True)
     _main_widget().grab().save(str(path))
     print(path)

@@ -64,8 +64,9 @@ async def demonstrate(
     name = demo.unused_name([item.title for item in window.document_model.data_items])
     controller.edit(Form(name=name, material=demo.MATERIAL, pixels=str(demo.PIXELS), overview_nm=f"{SURVEY_NM:g}"))
     panel.handler.announce()
-    controller.overview()
-    await _until(lambda: not controller.is_busy)
+    for survey_image in (controller.overview, controller.detail):
+        survey_image()
+        await _until(lambda: not controller.is_busy)
     controller.place_aloof()
     line = microscope.specimen.line(demo.PIXELS, demo.LENGTH_NM)
     surveys.put_line(line.start, line.end)

@@ -144,7 +144,7 @@ def present(situation: Situation) -> Presentation:
         state_text=_state_text(state, situation),
         state_colour=COLOURS[state],
         beam_text=_beam_text(situation.microscope),
-        survey_text=f" {DOT} ".join(str(survey) for survey in situation.surveys if survey.exists)
+        survey_text="\n".join(str(survey) for survey in situation.surveys if survey.exists)
         or "No survey image yet.",
         places_text="\n".join(str(place) for place in situation.places) or "Nothing placed yet.",
         estimate_text=estimate_text(situation.estimate),
@@ -188,7 +188,8 @@ def estimate_text(estimate: Estimate | None) -> str:
         return ""
     parts = [wording.duration(estimate.seconds), wording.size(estimate.bytes)]
     if math.isfinite(estimate.dose_per_nm2):
-        parts.append(f"{estimate.dose_per_nm2:.1e} e\N{SUPERSCRIPT MINUS}/nm\N{SUPERSCRIPT TWO} per pixel")
+        dose = f"{estimate.dose_per_nm2:.1e}".replace("e+", "e")
+        parts.append(f"{dose} e\N{SUPERSCRIPT MINUS}/nm\N{SUPERSCRIPT TWO} per pixel")
     return f" {DOT} ".join(parts)
 
 
@@ -262,7 +263,17 @@ def _readout(situation: Situation) -> ReadoutText:
 
 
 def values(presentation: Presentation) -> dict[str, object]:
-    """Everything that the view binds to, by name; `x_visible` tells whether the text `x` is worth its room."""
+    """Everything that the view binds to, by name; `x_visible` tells whether the text `x` is worth its room.
+
+    A quantity of the readout is shown large where it is a number, and as a sentence where it is not.
+    """
     content = {f.name: getattr(presentation, f.name) for f in fields(presentation) if f.name != "readout"}
     content |= {f.name: getattr(presentation.readout, f.name) for f in fields(presentation.readout)}
+    for name in ("shift", "ratio"):
+        is_number = content[name][:1] in _BEGINS_A_NUMBER
+        content[f"{name}_number"] = content[name] if is_number else ""
+        content[f"{name}_sentence"] = "" if is_number else content[name]
     return content | {f"{name}_visible": bool(value) for name, value in content.items() if isinstance(value, str)}
+
+
+_BEGINS_A_NUMBER = tuple("+0123456789" + wording.MINUS)

@@ -18,7 +18,8 @@ from .form import ROW_LABELS
 CONTENT = 290
 INDENT = 16
 LARGE = "bold 15px"
-SMALL = "11px"
+MIDDLE = "vcenter"
+TWO_LINES = 34  # a wrapping label that comes and goes has to be given its height
 GREY = "#777777"
 
 Description = Any
@@ -60,7 +61,7 @@ def _state(u: Declarative.DeclarativeUI) -> Description:
 
 def _head(u: Declarative.DeclarativeUI, materials: Sequence[str]) -> Description:
     return u.create_row(
-        u.create_label(text="Material"),
+        _text(u, "Material"),
         u.create_combo_box(
             items=list(materials),
             current_index="@binding(material_index)",
@@ -68,7 +69,7 @@ def _head(u: Declarative.DeclarativeUI, materials: Sequence[str]) -> Description
             width=96,
             tool_tip="The recipe that the spectra are analysed with.",
         ),
-        u.create_label(text="Name"),
+        _text(u, "Name"),
         u.create_line_edit(
             text="@binding(name)",
             enabled="@binding(shown.plan_enabled)",
@@ -84,13 +85,13 @@ def _survey(u: Declarative.DeclarativeUI) -> Description:
     return u.create_column(
         u.create_row(
             _heading(u, "1  Survey"),
-            _button(u, "Overview", "overview_clicked", "survey_enabled", "A wide image, for the aloof point."),
-            u.create_line_edit(text="@binding(overview_nm)", enabled="@binding(shown.survey_enabled)", width=38),
-            _button(u, "Detail", "detail_clicked", "survey_enabled", "A close image, for the line."),
-            u.create_line_edit(text="@binding(detail_nm)", enabled="@binding(shown.survey_enabled)", width=34),
-            u.create_label(text="nm"),
+            _button(u, "Overview", "overview_clicked", "survey_enabled", "A wide image, for the aloof point.", 68),
+            u.create_line_edit(text="@binding(overview_nm)", enabled="@binding(shown.survey_enabled)", width=36),
+            _button(u, "Detail", "detail_clicked", "survey_enabled", "A close image, for the line.", 52),
+            u.create_line_edit(text="@binding(detail_nm)", enabled="@binding(shown.survey_enabled)", width=32),
+            _text(u, "nm"),
             u.create_stretch(),
-            spacing=4,
+            spacing=3,
         ),
         _note(u, "survey_text"),
         spacing=2,
@@ -114,7 +115,7 @@ def _place(u: Declarative.DeclarativeUI) -> Description:
         ),
         u.create_row(
             u.create_spacing(INDENT),
-            u.create_label(text="Pixels on the line"),
+            _text(u, "Pixels on the line"),
             u.create_line_edit(text="@binding(pixels)", enabled="@binding(shown.plan_enabled)", width=48),
             u.create_stretch(),
             spacing=4,
@@ -145,7 +146,7 @@ def _plan_row(u: Declarative.DeclarativeUI, role: Role) -> Description:
         u.create_spacing(INDENT),
         u.create_check_box(text=ROW_LABELS[role], checked=f"@binding({row}.chosen)", enabled=enabled, width=112),
         u.create_line_edit(text=f"@binding({row}.exposure)", enabled=enabled, width=56),
-        u.create_label(text="\N{MULTIPLICATION SIGN}"),
+        _text(u, "\N{MULTIPLICATION SIGN}"),
         u.create_line_edit(text=f"@binding({row}.frames)", enabled=enabled, width=56),
         u.create_stretch(),
         spacing=4,
@@ -171,6 +172,8 @@ def _run(u: Declarative.DeclarativeUI) -> Description:
             word_wrap=True,
             color=GREY,
             width=CONTENT,
+            height=TWO_LINES,
+            text_alignment_vertical="top",
         ),
         spacing=4,
     )
@@ -208,6 +211,8 @@ def _readout(u: Declarative.DeclarativeUI) -> Description:
             word_wrap=True,
             color="#B84A00",
             width=CONTENT,
+            height=TWO_LINES,
+            text_alignment_vertical="top",
         ),
         spacing=3,
     )
@@ -215,14 +220,28 @@ def _readout(u: Declarative.DeclarativeUI) -> Description:
 
 def _quantity(u: Declarative.DeclarativeUI, name: str) -> Description:
     return u.create_column(
-        u.create_label(text=f"@binding(shown.{name}_label)", width=CONTENT, color=GREY, font=SMALL),
-        u.create_label(text=f"@binding(shown.{name})", word_wrap=True, width=CONTENT, font=LARGE),
+        u.create_label(text=f"@binding(shown.{name}_label)", width=CONTENT, color=GREY),
+        u.create_label(
+            text=f"@binding(shown.{name}_number)", visible=f"@binding(shown.{name}_number_visible)", font=LARGE, height=22
+        ),
+        u.create_label(
+            text=f"@binding(shown.{name}_sentence)",
+            visible=f"@binding(shown.{name}_sentence_visible)",
+            word_wrap=True,
+            width=CONTENT,
+            height=TWO_LINES,
+            text_alignment_vertical="top",
+        ),
         visible=f"@binding(shown.{name}_visible)",
     )
 
 
-def _heading(u: Declarative.DeclarativeUI, text: str, width: int = 60) -> Description:
-    return u.create_label(text=text, font="bold", width=width)
+def _heading(u: Declarative.DeclarativeUI, text: str, width: int = 66) -> Description:
+    return u.create_label(text=text, font="bold", width=width, text_alignment_vertical=MIDDLE)
+
+
+def _text(u: Declarative.DeclarativeUI, text: str) -> Description:
+    return u.create_label(text=text, text_alignment_vertical=MIDDLE)
 
 
 def _note(u: Declarative.DeclarativeUI, name: str) -> Description:
@@ -234,7 +253,7 @@ def _note(u: Declarative.DeclarativeUI, name: str) -> Description:
 
 
 def _button(
-    u: Declarative.DeclarativeUI, text: str, clicked: str, enabled: str, tool_tip: str, width: int = 60
+    u: Declarative.DeclarativeUI, text: str, clicked: str, enabled: str, tool_tip: str, width: int = 52
 ) -> Description:
     return u.create_push_button(
         text=text, on_clicked=clicked, enabled=f"@binding(shown.{enabled})", tool_tip=tool_tip, width=width
