@@ -174,11 +174,12 @@ class LiveSession:
 
 def spectra_of(item: Item) -> Spectra:
     """The spectra that an item holds at this moment. Raises UnusableInput."""
+    metadata = item.metadata  # before the data: rows that it calls valid are in the data by then
     xdata = item.xdata
     if xdata is None:
         raise UnusableInput(f"'{item.title}' holds no data.")
     calibrations = [(axis.offset, axis.scale, axis.units) for axis in xdata.dimensional_calibrations]
-    return spectra_from_parts(xdata.data, calibrations, item.metadata, item.title)
+    return spectra_from_parts(xdata.data, calibrations, metadata, item.title)
 
 
 def _progress(item: Item | None) -> str:

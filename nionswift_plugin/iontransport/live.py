@@ -28,6 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 COMPUTATION_ID = "eels_iontransport.session"
 VERSION = 1
+INPUTS = (Role.VIBRATIONAL, Role.ALOOF, Role.ZLP, Role.VALENCE, Role.CORE_LOSS)
 
 _RUNS_PER_SECOND = 3.0
 _SHARE = 0.3  # of the time that runs may take, not counting fits
@@ -173,8 +174,10 @@ def sentence(document_model: DocumentModel.DocumentModel, item: DataItem.DataIte
 def is_settled(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> bool:
     """Whether the results of the session that an item belongs to are those of all of its rows."""
     found = computations.find(document_model, COMPUTATION_ID, item)
-    live = _sessions.get(found[0]) if found else None
-    return bool(found) and (live.shown.is_settled if live is not None else bool(_kept(found[0])))
+    if not found or not computations.is_idle(found[0]):
+        return False
+    live = _sessions.get(found[0])
+    return live.shown.is_settled if live is not None else bool(_kept(found[0]))
 
 
 def _kept(computation: Symbolic.Computation) -> Mapping[str, Any]:

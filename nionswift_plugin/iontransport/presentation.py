@@ -96,7 +96,7 @@ def _fill(
     if not renamed and item.title != content["title"]:
         item.title = content["title"]
     if output is None:
-        _screens[item] = _Screen(None, screen.value_range if screen else None)
+        _screens[item] = _Screen(None, screen.value_range if screen else display.get_range(shown))
         return
     zoomed = screen is not None and display.get_range(shown) not in (screen.value_range, None)
     if not zoomed:

@@ -109,6 +109,11 @@ def add_output(computation: Symbolic.Computation, name: str, item: DataItem.Data
     computation.create_output_item(name, Symbolic.make_item(item))
 
 
+def is_idle(computation: Symbolic.Computation) -> bool:
+    """Whether its results are those of its inputs: no run is under way or due."""
+    return not (computation.needs_update or computation.is_running or getattr(computation, "is_pending", False))
+
+
 def requester(computation: Symbolic.Computation) -> Callable[[], None]:
     """Something to call from any thread that makes the computation run again, if it is still there by then."""
     reference = weakref.ref(computation)

@@ -1,0 +1,129 @@
+"""EELS > Ion Transport: its entries, and the same numbers as from the files themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("nion.swift")
+
+from nion.swift import Application
+
+from eels_iontransport import files, materials, session
+from eels_iontransport.data.errors import UnusableInput
+from eels_iontransport.data.record import Status
+from nionswift_plugin.iontransport import live, menus, results
+from nionswift_plugin.iontransport.host import menu
+
+from .live_support import ROWS, ScriptedSession, document, line_data
+
+
+@pytest.fixture
+def doc():
+    live.register()
+    with document() as opened:
+        yield opened
+
+
+@pytest.fixture
+def entries(doc):
+    """The submenu's entries by title, as they stand in a window's menu bar."""
+    unregister = menus.register()
+    Application.app.menu_handlers[-1](doc.window)
+    (sub_menu,) = [item.sub_menu for item in doc.window._eels_menu.items if item.sub_menu]
+    assert sub_menu.title == "Ion Transport"
+    yield {action.title: action for action in sub_menu.get_menu_actions()}
+    unregister()
+
+
+@pytest.fixture
+def said(monkeypatch):
+    sentences = []
+    monkeypatch.setattr(menu, "notify", lambda title, sentence: sentences.append(sentence))
+    return sentences
+
+
+def select(doc, monkeypatch, *items) -> None:
+    monkeypatch.setattr(menu, "selected_items", lambda window: list(items))
+
+
+def test_every_recipe_has_an_entry(entries):
+    titles = [f"Analyze with {recipe.title}" for recipe in materials.available()]
+    assert list(entries)[:-1] == titles and "Results Workspace" in entries
+
+
+def test_nothing_selected_is_said(doc, entries, said, monkeypatch):
+    select(doc, monkeypatch)
+    entries["Results Workspace"].callback()
+    next(iter(entries.values())).callback()
+    assert said == [menus.NOTHING_SELECTED] * 2
+
+
+def test_unusable_items_are_refused_in_a_sentence(doc, entries, said, monkeypatch):
+    data = line_data(ROWS, Status.COMPLETE)
+    item = doc.add("pixels", data)
+    item.set_dimensional_calibration(1, type(item.dimensional_calibrations[1])(0.0, 1.0, "nm"))
+    select(doc, monkeypatch, item)
+    next(iter(entries.values())).callback()
+    assert len(said) == 1 and said[0].startswith("The last axis of 'pixels' is in 'nm'")
+    assert len(doc.model.data_items) == 1
+
+
+def test_results_are_not_analysed_again(doc, monkeypatch):
+    monkeypatch.setattr(session, "Session", ScriptedSession)
+    ScriptedSession.hold.set()
+    item = doc.add("GB1 L1 vibrational", line_data(ROWS, Status.COMPLETE))
+    outputs = menus.analyze(doc.window, "lco", [item])
+    assert menus.analyze(doc.window, "lco", [item, *outputs.values()]) == outputs
+    with pytest.raises(UnusableInput):
+        menus.analyze(doc.window, "lco", list(outputs.values()))
+
+
+def test_results_workspace_shows_the_results(doc, monkeypatch):
+    monkeypatch.setattr(session, "Session", ScriptedSession)
+    ScriptedSession.hold.set()
+    item = doc.add("GB1 L1 vibrational", line_data(ROWS, Status.COMPLETE))
+    outputs = menus.analyze(doc.window, "lco", [item])
+    before = len(doc.model._project.workspaces)
+    menus.show_results(doc.window, outputs[results.FIT])
+    shown = {
+        panel.display_item.data_item for panel in doc.window.workspace_controller.display_panels if panel.display_item
+    }
+    assert shown == set(outputs.values())
+    menus.show_results(doc.window, item)
+    assert len(doc.model._project.workspaces) == before + 1
+
+
+def test_an_item_without_results_is_refused(doc):
+    item = doc.add("GB1 L1 vibrational", line_data(ROWS, Status.COMPLETE))
+    with pytest.raises(UnusableInput, match="'GB1 L1 vibrational' has no results yet"):
+        menus.show_results(doc.window, item)
+
+
+@pytest.mark.parametrize(
+    ("file", "material"),
+    [
+        ("hermes_cnt/FilledCNT_1pt4nm_RT.ndata1", "water_cnt"),
+        ("hermes_cnt/EmptyCNT_RT.ndata1", "water_cnt"),
+        ("lixcoo2/P2_lowloss_20C.ndata1", "lco"),
+    ],
+)
+def test_imported_spectra_give_the_numbers_of_their_files(doc, measured, file, material):
+    doc.window.receive_files([str(measured / file)])
+    item = doc.model.data_items[-1]
+    outputs = menus.analyze(doc.window, material, [item])
+    assert list(outputs) == [results.FIT]
+    doc.pump(lambda: live.is_settled(doc.model, item), 60.0)
+    shown = live.readout(doc.model, item)
+    expected = session.analyze(materials.load(material), vibrational=files.load(measured / file))
+    for part in expected.keys() - {"provenance"}:
+        assert shown[part] == expected[part], part
+
+
+def test_the_water_stretch_is_in_the_title(doc, measured):
+    doc.window.receive_files([str(measured / "hermes_cnt/FilledCNT_1pt4nm_RT.ndata1")])
+    item = doc.model.data_items[-1]
+    fit = menus.analyze(doc.window, "water_cnt", [item])[results.FIT]
+    doc.pump(lambda: live.is_settled(doc.model, item), 60.0)
+    doc.idle()
+    value, plus_minus, *_ = fit.title.split(": ")[1].split(" ")
+    assert plus_minus == "±" and float(value) == pytest.approx(455.0, abs=3.0)
