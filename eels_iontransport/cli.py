@@ -11,17 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
-
 from . import files, materials, report
+from .arguments import ASSUMPTIONS, choose_assumptions, choose_regions, parse_windows
 from .data.errors import UnusableInput
-from .data.regions import BOUNDARY, GRAIN_1, GRAIN_2, Region, Regions, parse_region
 from .data.spectrum import Spectra
 from .decomposition.fitting import MODES
 from .evaluation import Evaluation
 from .files import export
 from .materials import Recipe
-from .materials.recipe import Interval
 from .session import Session
 
 DONE, UNUSABLE = 0, 2
@@ -77,6 +74,13 @@ def _add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
         add(option, metavar="A:B", help="in nm along the line; found where not given")
     add("--background", metavar="A:B,C:D", help="meV, in place of the recipe's two background windows")
     add("--mode", choices=MODES, default=MODES[0], help=f"how peaks are fitted [{MODES[0]}]")
+    add(
+        "--assume",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help=f"an assumption of the transport estimate: {', '.join(ASSUMPTIONS)}",
+    )
     add("--json", metavar="OUT.json", help="write the readout to this file")
     add("--csv", metavar="OUT.csv", help="write the profiles along the line to this file")
     add("--figures", metavar="DIR", help="write figures into this folder")
@@ -89,7 +93,8 @@ def _analyze(options: argparse.Namespace) -> int:
     for spectra in inputs.values():
         _require_data(spectra)
     regions = choose_regions(options.boundary, options.grain_1, options.grain_2, inputs["vibrational"])
-    session = Session(recipe, mode=options.mode, regions=regions, background_mev=background)
+    assumptions = choose_assumptions(options.assume, recipe)
+    session = Session(recipe, mode=options.mode, regions=regions, background_mev=background, assumptions=assumptions)
     session.update(**inputs)
     evaluation = session.evaluate()
     written = _write(evaluation, recipe, options)
@@ -122,69 +127,6 @@ def _write(evaluation: Evaluation, recipe: Recipe, options: argparse.Namespace) 
         export.write_json(options.json, evaluation.readout)
         written.append(Path(options.json))
     return written
-
-
-def parse_windows(text: str) -> tuple[Interval, Interval]:
-    """Two energy windows in meV from "A:B,C:D". Raises UnusableInput."""
-    try:
-        first, second = ((float(low), float(high)) for low, high in (part.split(":") for part in text.split(",")))
-    except ValueError:
-        raise UnusableInput(f"The background windows '{text}' are not of the form A:B,C:D in meV.") from None
-    ends = (*first, *second)
-    if not np.isfinite(ends).all() or not 0 < ends[0] < ends[1] <= ends[2] < ends[3]:
-        raise UnusableInput(f"The background windows {text} must rise from above 0 meV and must not overlap.")
-    return first, second
-
-
-def choose_regions(boundary: str | None, grain_1: str | None, grain_2: str | None, line: Spectra) -> Regions | None:
-    """Regions from what was given as A:B in nm; None where nothing was. Raises UnusableInput.
-
-    Grains that are not given are the pixels of the line before and after the boundary; a boundary that is not given
-    is what lies between both grains.
-    """
-    given = {
-        name: parse_region(text, name.replace("_", " "))
-        for name, text in ((BOUNDARY, boundary), (GRAIN_1, grain_1), (GRAIN_2, grain_2))
-        if text is not None
-    }
-    if not given:
-        return None
-    if not line.is_line:
-        raise UnusableInput(f"'{line.name}' is a single spectrum and has no regions; leave them out.")
-    if BOUNDARY not in given:
-        if len(given) < 2:
-            raise UnusableInput(
-                "Give the boundary, or both grains: one grain alone does not say where the boundary is."
-            )
-        given[BOUNDARY] = _between(given[GRAIN_1], given[GRAIN_2], line)
-    middle, position = given[BOUNDARY], line.position_nm
-    if GRAIN_1 not in given:
-        given[GRAIN_1] = _covering(position[position < middle.start_nm], "before", line)
-    if GRAIN_2 not in given:
-        given[GRAIN_2] = _covering(position[position > middle.end_nm], "after", line)
-    for name, region in given.items():
-        if not region.mask(position).any():
-            words = name.replace("_", " ")
-            raise UnusableInput(
-                f"The {words} {region.start_nm:g}:{region.end_nm:g} nm holds no pixel of '{line.name}', "
-                f"which runs from 0 to {position[-1]:g} nm."
-            )
-    return Regions(given[GRAIN_1], given[BOUNDARY], given[GRAIN_2])
-
-
-def _between(one: Region, other: Region, line: Spectra) -> Region:
-    first, second = sorted((one, other), key=lambda region: region.start_nm)
-    position = line.position_nm
-    inside = position[(position > first.end_nm) & (position < second.start_nm)]
-    if not inside.size:
-        raise UnusableInput(f"No pixel of '{line.name}' lies between the two grains; give the boundary.")
-    return Region(float(inside[0]), float(inside[-1]))
-
-
-def _covering(position: np.ndarray, side: str, line: Spectra) -> Region:
-    if not position.size:
-        raise UnusableInput(f"No pixel of '{line.name}' lies {side} the boundary; give the boundary inside the line.")
-    return Region(float(position[0]), float(position[-1]))
 
 
 def _materials(options: argparse.Namespace) -> int:

@@ -12,12 +12,8 @@ import pytest
 from scipy.special import voigt_profile
 
 from eels_iontransport import cli, materials
-from eels_iontransport.data.errors import UnusableInput
-from eels_iontransport.data.spectrum import EnergyAxis, make_spectra
 
 ENERGY = (-0.13, 0.001, "eV")
-LINE = make_spectra(np.ones((40, 64)), EnergyAxis(0.0, 0.1, 64), step_nm=0.5, name="line.ndata1")
-SPECTRUM = make_spectra(np.ones(64), EnergyAxis(0.0, 0.1, 64), name="one.ndata1")
 
 
 def write(path, counts, *axes):
@@ -190,39 +186,6 @@ def test_a_place_that_cannot_be_written_to_is_refused(capsys, spectrum, tmp_path
     (tmp_path / "taken").write_text("a file, not a folder")
     assert "taken" in refused(capsys, *ANALYZE, option, place)
     assert (tmp_path / "taken").read_text() == "a file, not a folder"
-
-
-@pytest.mark.parametrize(
-    "boundary, grain_1, grain_2, expected",
-    [
-        (None, None, None, None),
-        ("9:11", "0:8", "12:19", [(0, 8), (9, 11), (12, 19)]),
-        ("9:11", None, None, [(0, 8.5), (9, 11), (11.5, 19.5)]),
-        ("9:11", "2:8", None, [(2, 8), (9, 11), (11.5, 19.5)]),
-        (None, "0:8", "12:19", [(0, 8), (8.5, 11.5), (12, 19)]),
-        (None, "12:19", "0:8", [(12, 19), (8.5, 11.5), (0, 8)]),
-    ],
-)
-def test_regions_that_are_not_given_are_the_rest_of_the_line(boundary, grain_1, grain_2, expected):
-    regions = cli.choose_regions(boundary, grain_1, grain_2, LINE)
-    assert (None if regions is None else [(r.start_nm, r.end_nm) for _, r in regions]) == expected
-
-
-@pytest.mark.parametrize(
-    "boundary, grain_1, grain_2, line, words",
-    [
-        ("9:11", None, None, SPECTRUM, "one.ndata1.*single spectrum"),
-        (None, "0:8", None, LINE, "Give the boundary, or both grains"),
-        (None, "0:10", "10:19", LINE, "No pixel of 'line.ndata1' lies between"),
-        ("30:40", None, None, LINE, "after the boundary"),
-        ("0:3", None, None, LINE, "before the boundary"),
-        ("9.1:9.4", "0:8", "12:19", LINE, "boundary 9.1:9.4 nm holds no pixel of 'line.ndata1'"),
-        ("9:11", "0:8", "25:30", LINE, "grain 2 25:30 nm holds no pixel"),
-    ],
-)
-def test_regions_that_cannot_be(boundary, grain_1, grain_2, line, words):
-    with pytest.raises(UnusableInput, match=words):
-        cli.choose_regions(boundary, grain_1, grain_2, line)
 
 
 def test_materials_are_listed_one_line_each(capsys, tmp_path, monkeypatch):
