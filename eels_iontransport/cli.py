@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from . import files, materials, report
+from . import files, materials, report, wording
 from .arguments import ASSUMPTIONS, choose_assumptions, choose_regions, parse_windows
 from .data.errors import UnusableInput
 from .data.spectrum import Spectra
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         return options.run(options)
     except UnusableInput as fault:
-        print(f"eels-iontransport: {' '.join(str(fault).split())}", file=sys.stderr)
+        sentence = f"eels-iontransport: {' '.join(str(fault).split())}"
+        print(wording.encodable(sentence, sys.stderr.encoding), file=sys.stderr)
         return UNUSABLE
 
 
@@ -87,6 +88,9 @@ def _add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _analyze(options: argparse.Namespace) -> int:
+    for place in (options.json, options.csv, options.figures and Path(options.figures) / "figure.png"):
+        if place:
+            export.require_place(place)
     recipe = materials.load(options.material)
     background = parse_windows(options.background) if options.background else None
     inputs = {role: files.load(path) for role in _ROLES if (path := getattr(options, role)) is not None}
@@ -98,9 +102,8 @@ def _analyze(options: argparse.Namespace) -> int:
     session.update(**inputs)
     evaluation = session.evaluate()
     written = _write(evaluation, recipe, options)
-    print("\n".join(report.lines(evaluation.readout, recipe)))
-    for path in written:
-        print(f"Written: {path}")
+    for line in [*report.lines(evaluation.readout, recipe), *(f"Written: {path}" for path in written)]:
+        print(wording.encodable(line, sys.stdout.encoding))
     return DONE
 
 
@@ -133,7 +136,8 @@ def _materials(options: argparse.Namespace) -> int:
     entries = materials.available()
     width = max(len(entry.name) for entry in entries)
     for entry in entries:
-        print(f"{entry.name:<{width}}  {entry.fault or f'{entry.title}: {entry.description}'}")
+        line = f"{entry.name:<{width}}  {entry.fault or f'{entry.title}: {entry.description}'}"
+        print(wording.encodable(line, sys.stdout.encoding))
     return DONE
 
 

@@ -212,5 +212,16 @@ def size(count: float) -> str:
     return f"{count:.0f} B"
 
 
+def encodable(text: str, encoding: str | None) -> str:
+    """The text, in plain letters where the encoding has not all of it; a minus sign stays one."""
+    try:
+        text.encode(encoding or "utf-8")
+        return text
+    except UnicodeEncodeError:
+        for sign, plain in ((MINUS, "-"), (PLUS_MINUS, "+-"), (DOT, "-"), (ARROW, "->")):
+            text = text.replace(sign, plain)
+        return text.encode("ascii", "replace").decode()
+
+
 def _usable(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and math.isfinite(value)

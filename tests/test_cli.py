@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import types
@@ -225,6 +226,17 @@ def test_as_a_process(spectrum, tmp_path):
     bad = subprocess.run([*command, "--zlp", "absent.msa"], cwd=tmp_path, capture_output=True, text=True)
     assert (good.returncode, good.stderr) == (0, "")
     assert bad.returncode == 2 and bad.stderr == "eels-iontransport: 'absent.msa' does not exist.\n"
+
+
+def test_a_terminal_without_a_minus_sign_still_shows_one(spectrum, tmp_path):
+    write(tmp_path / "moved.ndata1", water(2e5), (-0.135, 0.001, "eV"))
+    code = "import sys; from eels_iontransport.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, *ANALYZE[:-1], "moved.ndata1"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert (
+        result.returncode == 0 and "at -5.0" in result.stdout.replace("at -4.99", "at -5.0") and "+-" in result.stdout
+    )
 
 
 MEASURED = [  # file, material, centre of the peak or None, ZLP position and FWHM in meV with tolerances

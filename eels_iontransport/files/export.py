@@ -42,6 +42,16 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def require_place(path: str | os.PathLike[str]) -> None:
+    """Raises UnusableInput where a file cannot be written, before anybody waits for what goes into it."""
+    path = Path(path)
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir():
+        raise UnusableInput(f"'{path}' cannot be written: it is a folder.")
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UnusableInput(f"'{path}' cannot be written: '{folder}' is no folder that can be written to.")
+
+
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Strict JSON in UTF-8: what is not finite becomes null. Raises UnusableInput."""
     text = json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import stat
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -55,6 +56,15 @@ def test_a_place_that_cannot_be_written_to(tmp_path, place):
     with pytest.raises(UnusableInput, match=f"{place}' cannot be written"):
         export.write_json(tmp_path / place, {})
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder", "inside"]
+
+
+@pytest.mark.parametrize("place, fine", [("new/folder/out.json", True), ("file/out.json", False), ("folder", False)])
+def test_a_place_is_tried_before_anybody_waits(tmp_path, place, fine):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    with nullcontext() if fine else pytest.raises(UnusableInput, match="cannot be written"):
+        export.require_place(tmp_path / place)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder"]
 
 
 def test_profiles_become_columns(tmp_path):
