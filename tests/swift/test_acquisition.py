@@ -93,9 +93,16 @@ def positions(line: Line, frames: int) -> np.ndarray:
     return np.array([(point.y_nm, point.x_nm) for point in line.points() for _ in range(frames)])
 
 
-@pytest.mark.parametrize("pause_s", [0.003, 0.06])
-def test_every_frame_is_taken_where_it_belongs_also_when_the_window_lags(lab, pause_s):
-    lab.pump_pause_s = pause_s
+@pytest.mark.parametrize("lag_s", [0.0, 0.03])
+def test_every_frame_is_taken_where_it_belongs_also_when_the_window_lags(lab, monkeypatch, lag_s):
+    make = Geometry.FloatPoint.make
+
+    def slow(value) -> Geometry.FloatPoint:  # between Swift's drawing of the marker and its setting of the probe
+        if threading.current_thread() is threading.main_thread():
+            time.sleep(lag_s)
+        return make(value)
+
+    monkeypatch.setattr(Geometry.FloatPoint, "make", slow)
     plan, places = lab.line_plan(pixels=25, exposure_s=0.5, frames=3), Places(lab)
     outcome, _ = lab.run(plan)
     assert outcome.ending is Ending.COMPLETE, outcome.sentence()
