@@ -15,12 +15,11 @@ from ..data.regions import BOUNDARY, GRAIN_1, GRAIN_2, NAMES, Regions
 from ..data.spectrum import Spectra
 from ..materials.recipe import Edge
 from . import coreloss, edgefit
-from . import edges as edges_module
+from .edges import GAUSSIAN, LOGISTIC
 from .plural import Plural
 
 FIT_BEYOND_EV = 7.0  # the fit goes on so far beyond the last signal window, where the edges' fall is seen
 ORDER_SINGLE, ORDER_PLURAL = 2, 3  # bends of the background with plural scattering removed, and with it still there
-CROSS_TALK_DOUBT = 0.10  # parametric shapes may miss so large a part of one edge's counts in the other's window
 SHIFT_DOUBT_EV = 0.1  # by which the edges of single pixels may lie beside those of their surroundings
 DETECTION = 3.0  # an amount below so many sigma is none
 MISFIT_FLAG, MISFIT_LIMIT = 1.5, 4.0  # reduced chi-squared that is told, and that is refused
@@ -107,9 +106,10 @@ def change(
 ) -> Change:
     """Ratio of two edges by region and its change at the boundary, corrected for the overlap of the edges.
 
-    The summed spectra of the regions are fitted together (`edgefit`). sigma holds counting noise, the freedom of the
-    shapes, 10 % of the cross-talk and the difference that a background of one order more makes. Regions without a
-    usable pixel are nan. Raises UnusableInput where the axis does not hold the edges.
+    The summed spectra of the regions are fitted together (`edgefit`), once with each form of the onsets; values are the
+    mean of both. sigma holds counting noise, the freedom of the shapes, half of what the form of the onset makes and
+    half of what a background of one order more makes. Regions without a usable pixel are nan.
+    Raises UnusableInput where the axis does not hold the edges.
     """
     data = _prepare(spectra, edges, noise, plural)
     position = spectra.position_nm
@@ -123,39 +123,21 @@ def change(
     fit = _joint(data, chosen, edges)
     flags = list(_doubts(fit, present, data, plural))
     uncorrected = _uncorrected(data, edges, ratio, chosen, present)
-    talk = cross_talk(fit)
     if fit.chi2 > MISFIT_LIMIT:
         message = f"The edge shapes do not describe the core-loss spectra (reduced chi-squared {fit.chi2:.1f})."
         flags.append(Flag("CORE_LOSS_REFUSED", message))
-        return Change(nothing, UNKNOWN, *uncorrected, {}, talk, fit, unique(flags))
-    pair = np.array([fit.index(ratio[0]), fit.index(ratio[1])])
-    ratios = {name: UNKNOWN for name in NAMES}
-    for r, name in enumerate(present):
-        block = slice(r * len(edges), (r + 1) * len(edges))
-        ratios[name] = _quotient(fit.amounts[r], fit.covariance[block, block], *pair)
+        return Change(nothing, UNKNOWN, *uncorrected, {}, fit.cross_talk, fit, unique(flags))
+    other_form = _joint(data, chosen, edges, step=LOGISTIC)
+    ratios, relative = _ratios(fit, other_form, ratio, present)
     if any(np.isnan(ratios[name].value) for name in present):
         flags.append(Flag("EDGE_NOT_SEEN", f"{ratio[0]} or {ratio[1]} does not stand out of the core-loss noise."))
-    relative = UNKNOWN
-    if all(np.isfinite(ratios[name].value) for name in NAMES):
-        other = _joint(data, chosen, edges, extra_order=1)
-        relative = _relative(fit, other, talk, pair)
+    if np.isfinite(relative.value):
+        other_order = _joint(data, chosen, edges, extra_order=1)
+        pair = [fit.index(element) for element in ratio]
+        background = _relative_change(other_order.amounts, pair) - _relative_change(fit.amounts, pair)
+        relative = Value(relative.value, float(np.hypot(relative.sigma, 0.5 * background)))
     elements = _element_changes(fit, masks) if len(present) == len(NAMES) else {}
-    return Change(ratios, relative, *uncorrected, elements, talk, fit, unique(flags))
-
-
-def cross_talk(fit: edgefit.EdgeFit) -> np.ndarray:
-    """(K, K): counts in window i from edge j, per count of edge j in its own window; the diagonal is one."""
-    step = fit.energy_ev[1] - fit.energy_ev[0]
-    result = np.eye(len(fit.edges))
-    for i, edge in enumerate(fit.edges):
-        low, high = edge.signal_window_ev
-        window = np.arange(low + 0.5 * step, high, step)
-        for j, other in enumerate(fit.edges):
-            own_low, own_high = other.signal_window_ev
-            own = np.arange(own_low + 0.5 * step, own_high, step)
-            if i != j:
-                result[i, j] = edges_module.shape(other, window).sum() / edges_module.shape(other, own).sum()
-    return result
+    return Change(ratios, relative, *uncorrected, elements, fit.cross_talk, fit, unique(flags))
 
 
 def unmixed(intensities: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -201,12 +183,22 @@ def _prepare(spectra: Spectra, edges: tuple[Edge, ...], noise: NoiseModel, plura
     return _Data(spectra, noise, aside, usable, channels, energy, counts, variance, order, pre_edge)
 
 
-def _joint(data: _Data, masks: list[np.ndarray], edges: tuple[Edge, ...], extra_order: int = 0) -> edgefit.EdgeFit:
+def _joint(
+    data: _Data, masks: list[np.ndarray], edges: tuple[Edge, ...], step: str = GAUSSIAN, extra_order: int = 0
+) -> edgefit.EdgeFit:
     counts = np.array([data.counts[mask].sum(axis=0) for mask in masks])
     variance = np.array([data.variance[mask].sum(axis=0) for mask in masks])
     exponents = np.array([_exponent(data, y) for y in counts])
-    order = data.order + extra_order
-    return edgefit.fit(data.energy_ev, counts, variance, edges, exponents, order=order, correlation=data.noise.correlation)
+    return edgefit.fit(
+        data.energy_ev,
+        counts,
+        variance,
+        edges,
+        exponents,
+        order=data.order + extra_order,
+        step=step,
+        correlation=data.noise.correlation,
+    )
 
 
 def _exponent(data: _Data, counts: np.ndarray) -> float:
@@ -255,25 +247,43 @@ def _quotient(amounts: np.ndarray, covariance: np.ndarray, first: int, second: i
     return Value(float(value), float(np.sqrt(gradient @ covariance @ gradient)))
 
 
-def _relative_change(amounts: np.ndarray, pair: np.ndarray) -> float:
+def _ratios(
+    fit: edgefit.EdgeFit, other: edgefit.EdgeFit, ratio: tuple[str, str], present: list[str]
+) -> tuple[dict[str, Value], Value]:
+    """Ratio by region and relative change: the mean of two fits, with the noise of the first and half the difference."""
+    k, pair = len(fit.edges), [fit.index(element) for element in ratio]
+    ratios = {name: UNKNOWN for name in NAMES}
+    for r, name in enumerate(present):
+        block = slice(r * k, (r + 1) * k)
+        first = _quotient(fit.amounts[r], fit.covariance[block, block], *pair)
+        second = _quotient(other.amounts[r], other.covariance[block, block], *pair)
+        ratios[name] = _mean(first.value, second.value, first.sigma)
+    if not all(np.isfinite(ratios[name].value) for name in NAMES):
+        return ratios, UNKNOWN
+    first_change, second_change = (_relative_change(f.amounts, pair) for f in (fit, other))
+    return ratios, _mean(first_change, second_change, _relative_sigma(fit, pair))
+
+
+def _mean(first: float, second: float, sigma: float) -> Value:
+    return Value(0.5 * (first + second), float(np.hypot(sigma, 0.5 * (first - second))))
+
+
+def _relative_change(amounts: np.ndarray, pair: list[int]) -> float:
     """Boundary over the mean of the grains minus one; amounts (3, K) in the order of the regions."""
     quotient = amounts[:, pair[0]] / amounts[:, pair[1]]
     return float(quotient[1] / (0.5 * (quotient[0] + quotient[2])) - 1)
 
 
-def _relative(fit: edgefit.EdgeFit, other: edgefit.EdgeFit, talk: np.ndarray, pair: np.ndarray) -> Value:
-    value = _relative_change(fit.amounts, pair)
-    gradient = np.zeros(fit.amounts.size)
-    for j in range(fit.amounts.size):
-        step = np.zeros(fit.amounts.size)
-        step[j] = 1e-4 * fit.amounts.flat[j]
-        moved = [_relative_change(fit.amounts + sign * step.reshape(fit.amounts.shape), pair) for sign in (1, -1)]
-        gradient[j] = (moved[0] - moved[1]) / (2 * step[j])
-    noise = float(gradient @ fit.covariance @ gradient)
-    doubtful = talk + CROSS_TALK_DOUBT * (talk - np.eye(len(talk)))
-    shapes = _relative_change(unmixed(fit.amounts @ talk.T, doubtful), pair) - value
-    background = _relative_change(other.amounts, pair) - value
-    return Value(value, float(np.sqrt(noise + shapes**2 + background**2)))
+def _relative_sigma(fit: edgefit.EdgeFit, pair: list[int]) -> float:
+    """Error of the relative change by the covariance of all amounts."""
+    quotient = fit.amounts[:, pair[0]] / fit.amounts[:, pair[1]]
+    mean = 0.5 * (quotient[0] + quotient[2])
+    by_quotient = np.array([-0.5 * quotient[1] / mean, 1.0, -0.5 * quotient[1] / mean]) / mean
+    gradient = np.zeros_like(fit.amounts)
+    gradient[:, pair[0]] = by_quotient / fit.amounts[:, pair[1]]
+    gradient[:, pair[1]] = -by_quotient * quotient / fit.amounts[:, pair[1]]
+    flat = gradient.ravel()
+    return float(np.sqrt(flat @ fit.covariance @ flat))
 
 
 def _element_changes(fit: edgefit.EdgeFit, masks: Mapping[str, np.ndarray]) -> dict[str, Value]:

@@ -40,25 +40,19 @@ class EdgeFit:
     background: np.ndarray
     model: np.ndarray
     chi2: float
-    degrees: int
+    step: str
 
     def shapes(self, shift_ev: float = 0.0) -> np.ndarray:
         """Shapes of the edges, each with unit counts in its own signal window; (K, m)."""
-        return normalised_shapes(self.edges, self.energy_ev, shift_ev)
+        return edge_shapes.normalised(self.edges, self.energy_ev, shift_ev, self.step)
+
+    @property
+    def cross_talk(self) -> np.ndarray:
+        """(K, K), see `edges.cross_talk`."""
+        return edge_shapes.cross_talk(self.edges, self.step)
 
     def index(self, element: str) -> int:
         return [edge.element for edge in self.edges].index(element)
-
-
-def normalised_shapes(edges: Sequence[Edge], energy_ev: np.ndarray, shift_ev: float = 0.0) -> np.ndarray:
-    """Edge shapes, each divided by its counts in its own signal window on this axis; (K, m)."""
-    step = energy_ev[1] - energy_ev[0]
-    result = []
-    for edge in edges:
-        low, high = edge.signal_window_ev
-        window = np.arange(low + 0.5 * step, high, step)
-        result.append(edge_shapes.shape(edge, energy_ev - shift_ev) / edge_shapes.shape(edge, window).sum())
-    return np.array(result)
 
 
 def log_polynomial(energy_ev: np.ndarray, exponent: float, order: int) -> np.ndarray:
@@ -81,8 +75,9 @@ class _Problem:
         edges: tuple[Edge, ...],
         exponents: np.ndarray,
         order: int,
+        step: str,
     ) -> None:
-        self.energy_ev, self.counts, self.edges = energy_ev, counts, edges
+        self.energy_ev, self.counts, self.edges, self.step = energy_ev, counts, edges, step
         self.weight = 1 / np.sqrt(variance)
         self.backgrounds = [log_polynomial(energy_ev, exponent, order) for exponent in exponents]
         sigmas = [edge_shapes.prior_sigma(edge) for edge in edges] + [np.full(len(counts), SHIFT_PRIOR_EV)]
@@ -99,7 +94,7 @@ class _Problem:
         """For every region its linear basis: background then edges, (order + 1 + K, m)."""
         edges, shifts = self.deformed(unit)
         return [
-            np.concatenate([background, normalised_shapes(edges, self.energy_ev, shift)])
+            np.concatenate([background, edge_shapes.normalised(edges, self.energy_ev, shift, self.step)])
             for background, shift in zip(self.backgrounds, shifts, strict=True)
         ]
 
@@ -151,15 +146,16 @@ def fit(
     exponents: np.ndarray,
     *,
     order: int = 1,
+    step: str = edge_shapes.GAUSSIAN,
     correlation: float = 1.0,
 ) -> EdgeFit:
     """Joint fit of R spectra. energy_ev (m,), counts and variance (R, m), exponents (R,) of the backgrounds.
 
-    Shapes start at the recipe's and are held near them by priors (`edges.prior_sigma`). The covariance includes the
+    order: of the background's bend. step: form of the onsets. Shapes start at the recipe's and are held near them by priors (`edges.prior_sigma`). The covariance includes the
     shapes' freedom and is widened where the model does not describe the data (reduced chi-squared above one).
     Raises UnusableInput where the range is too short to hold the parameters.
     """
-    problem = _Problem(energy_ev, counts, variance * correlation, edges, exponents, order)
+    problem = _Problem(energy_ev, counts, variance * correlation, edges, exponents, order, step)
     degrees = counts.size - len(counts) * (order + 1 + len(edges)) - problem.shapes_size
     if degrees < counts.size // 2:
         raise UnusableInput("The core-loss spectra have too few channels around the edges to separate them.")
@@ -172,7 +168,7 @@ def fit(
     chi2 = float((((counts - model) * problem.weight) ** 2).sum()) * correlation / degrees
     jacobian = problem.jacobian(unit, coefficients)
     covariance = np.linalg.pinv(jacobian.T @ jacobian) * max(1.0, chi2)
-    return _result(problem, unit, coefficients, model, covariance, chi2, degrees, order)
+    return _result(problem, unit, coefficients, model, covariance, chi2, order)
 
 
 def _result(
@@ -182,7 +178,6 @@ def _result(
     model: np.ndarray,
     covariance: np.ndarray,
     chi2: float,
-    degrees: int,
     order: int,
 ) -> EdgeFit:
     regions, k = len(problem.counts), len(problem.edges)
@@ -203,5 +198,5 @@ def _result(
         background=background,
         model=model,
         chi2=chi2,
-        degrees=degrees,
+        step=problem.step,
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Sequence
 
 import numpy as np
-from scipy.special import erf
+from scipy.special import erf, expit
 
 from ..materials.recipe import Edge
 
@@ -15,20 +16,54 @@ CENTRE_PRIOR_EV = 0.3
 WIDTH_PRIOR = 0.3
 WEIGHT_PRIOR = 0.7
 DECAY_PRIOR = 1.0
+# Two forms of the step at an onset: a Gaussian's integral has short tails, a logistic one longer. Which of them an edge
+# has is not known, and what hangs on it is an uncertainty.
+GAUSSIAN, LOGISTIC = "gaussian", "logistic"
+_FINE_EV = 0.05
 _FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
+_FWHM_TO_SCALE = 0.25 / np.arccosh(np.sqrt(2))  # of a logistic function whose derivative has this full width
 
 
-def shape(edge: Edge, energy_ev: np.ndarray) -> np.ndarray:
+def shape(edge: Edge, energy_ev: np.ndarray, step: str = GAUSSIAN) -> np.ndarray:
     """Intensity of an edge at energy_ev, any shape, in units of its step.
 
-    continuum H(E) (E / onset)^-decay + sum_j weight_j exp(-(E - c_j)^2 / (2 s_j^2)), with H an error function whose
+    continuum H(E) (E / onset)^-decay + sum_j weight_j exp(-(E - c_j)^2 / (2 s_j^2)), with H a step from 0 to 1 whose
     derivative has the full width onset_width at half maximum.
     """
-    step = 0.5 * (1 + erf((energy_ev - edge.onset_ev) / (np.sqrt(2) * _FWHM_TO_SIGMA * edge.onset_width_ev)))
-    result = edge.continuum * step * (np.maximum(energy_ev, 1.0) / edge.onset_ev) ** -edge.decay_exponent
+    result = edge.continuum * _step(energy_ev - edge.onset_ev, edge.onset_width_ev, step)
+    result = result * (np.maximum(energy_ev, 1.0) / edge.onset_ev) ** -edge.decay_exponent
     for line in edge.white_lines:
-        result = result + line.weight * np.exp(-0.5 * ((energy_ev - line.centre_ev) / (_FWHM_TO_SIGMA * line.fwhm_ev)) ** 2)
+        sigma = _FWHM_TO_SIGMA * line.fwhm_ev
+        result = result + line.weight * np.exp(-0.5 * ((energy_ev - line.centre_ev) / sigma) ** 2)
     return result
+
+
+def normalised(edges: Sequence[Edge], energy_ev: np.ndarray, shift_ev: float = 0.0, step: str = GAUSSIAN) -> np.ndarray:
+    """Edge shapes on a uniform axis (m,), each divided by its counts in its own signal window; (K, m)."""
+    width = energy_ev[1] - energy_ev[0]
+    rows = [
+        shape(edge, energy_ev - shift_ev, step) / shape(edge, _window(edge.signal_window_ev, width), step).sum()
+        for edge in edges
+    ]
+    return np.array(rows)
+
+
+def cross_talk(edges: Sequence[Edge], step: str = GAUSSIAN) -> np.ndarray:
+    """(K, K): counts in the signal window of edge i from edge j, per count of j in its own; the diagonal is one."""
+    windows = [_window(edge.signal_window_ev, _FINE_EV) for edge in edges]
+    counts = np.array([[shape(edge, window, step).sum() for edge in edges] for window in windows])
+    return counts / np.diag(counts)
+
+
+def _window(window_ev: tuple[float, float], width_ev: float) -> np.ndarray:
+    """Middles of the channels that fill a window."""
+    return np.arange(window_ev[0] + 0.5 * width_ev, window_ev[1], width_ev)
+
+
+def _step(beyond_ev: np.ndarray, width_ev: float, form: str) -> np.ndarray:
+    if form == LOGISTIC:
+        return expit(beyond_ev / (_FWHM_TO_SCALE * width_ev))
+    return 0.5 * (1 + erf(beyond_ev / (np.sqrt(2) * _FWHM_TO_SIGMA * width_ev)))
 
 
 def prior_sigma(edge: Edge) -> np.ndarray:
