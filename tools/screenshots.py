@@ -53,9 +53,7 @@ def _take(home: Path, docs: Path) -> None:
         for other in swift.workspace_controller.dock_panels:
             if other.panel_id in HIDDEN_PANELS:
                 other.hide()
-        session = asyncio.ensure_future(
-            window.demonstrate(swift, panel, demo.simulated_microscope(TIME_SCALE, 1), out)
-        )
+        session = asyncio.ensure_future(window.demonstrate(swift, panel, demo.simulated_microscope(TIME_SCALE, 1), out))
         while not session.done() and _row(panel) < 25:
             await asyncio.sleep(0.05)
         await _grab(docs / "running.png")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nion.swift import Application, DocumentController, Facade
+from nion.swift import Application, DocumentController, Facade, Panel
 from nion.swift.model import FileStorageSystem, Profile
 from nion.ui import Application as UIApplication
 from nion.ui import TestUI
@@ -115,6 +115,7 @@ def run_window(folder: Path, project: str, on_started: Callable[[Application.App
             f"The window needs PySide6 and the system libraries of Qt ({error}); "
             "install the extra 'window', or run without a window."
         ) from None
+    _mend_headers()
     Facade.initialize()
     application = Application.Application(UIApplication.make_ui({"qt": None}))
     application.initialize(use_root_dir=False)
@@ -129,3 +130,21 @@ def run_window(folder: Path, project: str, on_started: Callable[[Application.App
     application.start = start_with_project  # the user interface calls it without arguments
     logging.getLogger("loader").setLevel(logging.WARNING)
     application.run()
+
+
+def _mend_headers() -> None:
+    """Have the arrow in a display's header begin a path of its own.
+
+    It strokes the path that is there, to which Qt from Python has added the title's letters: every title would be
+    drawn twice, the second time as a smear over its neighbour.
+    """
+    cell = getattr(Panel, "EditButtonCell", None)
+    if cell is None or getattr(cell, "_begins_path", False):
+        return
+    paint = cell._paint_cell
+
+    def paint_from_the_start(self: Any, drawing_context: Any, *arguments: Any) -> None:
+        drawing_context.begin_path()
+        paint(self, drawing_context, *arguments)
+
+    cell._paint_cell, cell._begins_path = paint_from_the_start, True

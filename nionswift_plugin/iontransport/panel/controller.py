@@ -12,6 +12,7 @@ from nion.swift.model import DataItem, DocumentModel
 from eels_iontransport import materials
 from eels_iontransport.acquire import estimate, site
 from eels_iontransport.acquire.plan import Plan
+from eels_iontransport.acquire.port import MicroscopeFault
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.geometry import Field
 from eels_iontransport.wording import Roles
@@ -174,6 +175,8 @@ class Controller:
             return
         try:
             self._run = self._last = Run(self.document_model, plan, self.site, field)
+        except MicroscopeFault as error:
+            self._notice = str(error)
         except Exception as error:
             _LOG.exception("The run could not be started")
             self._notice = f"The run could not be started ({error})."

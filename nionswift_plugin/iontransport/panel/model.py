@@ -144,8 +144,7 @@ def present(situation: Situation) -> Presentation:
         state_text=_state_text(state, situation),
         state_colour=COLOURS[state],
         beam_text=_beam_text(situation.microscope),
-        survey_text="\n".join(str(survey) for survey in situation.surveys if survey.exists)
-        or "No survey image yet.",
+        survey_text="\n".join(str(survey) for survey in situation.surveys if survey.exists) or "No survey image yet.",
         places_text="\n".join(str(place) for place in situation.places) or "Nothing placed yet.",
         estimate_text=estimate_text(situation.estimate),
         survey_enabled=situation.microscope is not None and not busy,
@@ -183,13 +182,14 @@ def all_blockers(situation: Situation) -> tuple[str, ...]:
 
 
 def estimate_text(estimate: Estimate | None) -> str:
-    """ "5 min · 41 MB · 2.1e7 e⁻/nm² per pixel"; the dose only where the beam current is known."""
+    """ "5:00 min · 41 MB · 2.1e7 e⁻/nm² per pixel"; the dose only where the beam current is known."""
     if estimate is None:
         return ""
-    parts = [wording.duration(estimate.seconds), wording.size(estimate.bytes)]
+    minutes = " min" if 60 <= round(estimate.seconds) < 3600 else ""
+    parts = [wording.duration(estimate.seconds) + minutes, wording.size(estimate.bytes)]
     if math.isfinite(estimate.dose_per_nm2):
-        dose = f"{estimate.dose_per_nm2:.1e}".replace("e+", "e")
-        parts.append(f"{dose} e\N{SUPERSCRIPT MINUS}/nm\N{SUPERSCRIPT TWO} per pixel")
+        mantissa, exponent = f"{estimate.dose_per_nm2:.1e}".split("e")
+        parts.append(f"{mantissa}e{int(exponent)} e\N{SUPERSCRIPT MINUS}/nm\N{SUPERSCRIPT TWO} per pixel")
     return f" {DOT} ".join(parts)
 
 

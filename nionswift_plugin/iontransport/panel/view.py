@@ -222,7 +222,10 @@ def _quantity(u: Declarative.DeclarativeUI, name: str) -> Description:
     return u.create_column(
         u.create_label(text=f"@binding(shown.{name}_label)", width=CONTENT, color=GREY),
         u.create_label(
-            text=f"@binding(shown.{name}_number)", visible=f"@binding(shown.{name}_number_visible)", font=LARGE, height=22
+            text=f"@binding(shown.{name}_number)",
+            visible=f"@binding(shown.{name}_number_visible)",
+            font=LARGE,
+            height=22,
         ),
         u.create_label(
             text=f"@binding(shown.{name}_sentence)",

@@ -1,0 +1,88 @@
+"""What is typed in the panel, and the plan or the sentence that comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("nion.swift")
+
+from eels_iontransport.acquire.plan import Plan, session_plan
+from eels_iontransport.data.errors import UnusableInput
+from eels_iontransport.data.geometry import Line, Point
+from eels_iontransport.data.record import Role
+from nionswift_plugin.iontransport.panel.form import Form, Places, count_or_none, field_nm
+
+LINE = (Point(0.0, -10.0), Point(0.0, 10.0))
+PLACES = Places(aloof=Point(0.0, -95.0), points=(Point(1.0, 2.0),), line=LINE)
+
+
+def test_the_form_as_it_opens_is_the_session_of_the_science_package():
+    plan, problems = Form().plan(PLACES)
+    expected = session_plan(name="GB1", material="lco", line=Line(*LINE, 40), aloof=PLACES.aloof)
+    assert problems == ()
+    assert plan == replace(expected, points=PLACES.points)
+
+
+def test_only_chosen_steps_are_planned_and_in_the_order_of_the_panel():
+    form = Form().with_row(Role.POINTS, chosen=True)
+    for role in (Role.ZLP, Role.VALENCE, Role.CORE_LOSS):
+        form = form.with_row(role, chosen=False)
+    plan, _ = form.plan(PLACES)
+    assert [step.role for step in plan.steps] == [Role.ALOOF, Role.POINTS, Role.VIBRATIONAL]
+
+
+@pytest.mark.parametrize("typed, seconds", [("0.25", 0.25), (" 0,25 ", 0.25), ("1e-2", 0.01), ("3", 3.0)])
+def test_exposures_as_people_type_them(typed, seconds):
+    plan, problems = Form().with_row(Role.VIBRATIONAL, exposure=typed).plan(PLACES)
+    assert problems == ()
+    assert next(step for step in plan.steps if step.role is Role.VIBRATIONAL).exposure_s == seconds
+
+
+@pytest.mark.parametrize(
+    "form, sentence",
+    [
+        (Form(name="  "), "Name: give this place a name, such as GB1."),
+        (Form(pixels="many"), "Line: 'many' is not a whole number of pixels."),
+        (Form(pixels="0"), "Line: 0 pixels cannot be taken; give 1 to 100000."),
+        (Form(pixels="2.5"), "Line: '2.5' is not a whole number of pixels."),
+        (Form().with_row(Role.ALOOF, exposure="abc"), "Aloof: 'abc' is not an exposure in seconds, such as 0.1."),
+        (Form().with_row(Role.ALOOF, exposure=""), "Aloof: '' is not an exposure in seconds, such as 0.1."),
+        (Form().with_row(Role.CORE_LOSS, frames="-1"), "Core loss: -1 frames cannot be taken; give 1 to 100000."),
+    ],
+)
+def test_what_cannot_be_read_is_a_sentence_and_no_plan(form, sentence):
+    assert form.plan(PLACES) == (None, (sentence,))
+
+
+def test_every_unreadable_entry_is_named_in_order():
+    form = Form(name="", pixels="x").with_row(Role.ZLP, exposure="?", frames="!")
+    _, problems = form.plan(PLACES)
+    assert [problem.split(":")[0] for problem in problems] == ["Name", "Line", "Vacuum ZLP", "Vacuum ZLP"]
+
+
+def test_an_unreadable_entry_of_a_step_not_chosen_does_not_matter():
+    plan, problems = Form().with_row(Role.VALENCE, exposure="?", chosen=False).plan(PLACES)
+    assert problems == () and isinstance(plan, Plan)
+
+
+def test_a_plan_without_places_has_none():
+    plan, _ = Form().plan(Places())
+    assert (plan.line, plan.aloof, plan.points) == (None, None, ())
+
+
+@pytest.mark.parametrize("typed, width_nm", [("64", 64.0), ("64,5", 64.5), (" 300 ", 300.0)])
+def test_field_of_view(typed, width_nm):
+    assert field_nm(typed, "Detail") == width_nm
+
+
+@pytest.mark.parametrize("typed", ["", "wide", "0", "-5", "nan", "1e9"])
+def test_field_of_view_that_is_none(typed):
+    with pytest.raises(UnusableInput, match="Detail: .* is not a field of view in nm"):
+        field_nm(typed, "Detail")
+
+
+@pytest.mark.parametrize("typed, count", [("40", 40), ("", None), ("0", None), ("x", None)])
+def test_count_or_none(typed, count):
+    assert count_or_none(typed) == count

@@ -1,0 +1,317 @@
+"""The panel in a document without a window: what an operator does by its buttons, and what can go wrong with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("nion.instrumentation")
+
+from nion.swift.model import Graphics
+from nion.utils import Geometry
+
+from eels_iontransport.data.record import Record, Role, Status
+from eels_iontransport.simulation.specimen import SURVEY_NM
+from nionswift_plugin.iontransport.host import places
+from nionswift_plugin.iontransport.panel.model import Presentation, State, present
+from nionswift_plugin.iontransport.panel.panel import PANEL_ID, IonTransportPanel
+
+from .microscope_context import Lab, make_lab, record_of
+
+TIME_SCALE = 100.0
+PIXELS = 12
+
+
+class Desk:
+    """An operator at the panel: clicks, and what the panel says afterwards."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.panel = IonTransportPanel(lab.window, PANEL_ID, {})
+        self.panel.create_dock_widget("Ion Transport", ["left", "right"], "right")
+        self.handler, self.controller = self.panel.handler, self.panel.controller
+        self.is_open = True
+
+    @property
+    def shown(self) -> Presentation:
+        self.panel.periodic()
+        return present(self.controller.situation())
+
+    def pump(self, done: Callable[[], bool] = lambda: True, timeout_s: float = 60.0) -> None:
+        def tick() -> bool:
+            self.panel.periodic()
+            return done()
+
+        self.lab.pump(tick, timeout_s)
+
+    def idle(self) -> None:
+        self.pump(lambda: not self.controller.is_busy)
+
+    def survey(self, width_nm: float = SURVEY_NM) -> None:
+        self.handler.overview_nm = f"{width_nm:g}"
+        self.handler.overview_clicked(None)
+        self.idle()
+
+    def place(self) -> None:
+        """A1 where the panel offers it, L1 across the boundary."""
+        self.handler.aloof_clicked(None)
+        self.handler.line_clicked(None)
+        line = self.lab.microscope.specimen.line(PIXELS, 6.0)
+        self.controller.surveys.put_line(line.start, line.end)
+        self.handler.pixels = str(PIXELS)
+
+    def quick(self) -> None:
+        """Short exposures."""
+        for role, frames in ((Role.ZLP, "4"), (Role.ALOOF, "4"), (Role.VIBRATIONAL, "2"), (Role.CORE_LOSS, "1")):
+            getattr(self.handler.rows, role.value).frames = frames
+
+    def ready(self) -> None:
+        self.survey()
+        self.place()
+        self.quick()
+        self.pump()
+
+    def acquire(self) -> None:
+        self.handler.acquire_clicked(None)
+
+    def run_to_the_end(self) -> None:
+        self.acquire()
+        assert self.shown.state is State.RUNNING, self.shown.hint
+        self.idle()
+
+    def row(self, role: Role) -> int:
+        """How many rows the step has, 0 while it is not its turn."""
+        progress = self.controller.situation().progress
+        return progress.rows_valid if progress is not None and progress.role is role else 0
+
+    def items(self, role: Role) -> list:
+        found = [(item, Record.from_metadata(item.metadata)) for item in self.lab.document_model.data_items]
+        return [item for item, record in found if record is not None and record.role is role]
+
+    def display(self):
+        return self.lab.document_model.get_display_item_for_data_item(self.controller.surveys.item())
+
+    def graphic(self, label: str) -> Graphics.Graphic | None:
+        return places._find(self.display(), label)
+
+    def close(self) -> None:
+        if self.is_open:
+            self.is_open = False
+            self.panel.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Desk]:
+    with make_lab(tmp_path, TIME_SCALE) as lab:
+        desk = Desk(lab)
+        yield desk
+        desk.close()
+    errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert not errors
+
+
+def test_a_night_begins_without_a_survey(desk):
+    shown = desk.shown
+    assert shown.state is State.IDLE and "HERMES (simulated)" in shown.state_text and "60 kV" in shown.state_text
+    assert not (shown.acquire_enabled or shown.abort_enabled or shown.place_enabled)
+    assert shown.hint == "Take a survey image first: press Overview or Detail."
+    desk.acquire()
+    desk.handler.abort_clicked(None)
+    desk.handler.aloof_clicked(None)
+    assert desk.shown == shown and not desk.lab.document_model.data_items
+
+
+def test_the_panel_leads_to_a_session_with_live_results(desk):
+    before = desk.lab.state()["controls"]
+    desk.survey()
+    assert "There is no aloof point" in desk.shown.hint
+    desk.place()
+    desk.quick()
+    desk.pump()
+    shown = desk.shown
+    assert shown.state is State.READY and shown.acquire_enabled and shown.hint == ""
+    assert "off the edge" in shown.places_text and "6.0 nm · 12 px · step 0.50 nm" in shown.places_text
+    desk.acquire()
+    percents = []
+    desk.pump(lambda: (percents.append(desk.shown.percent), not desk.controller.is_busy)[1])
+    assert percents == sorted(percents) and len(set(percents)) > 4
+    shown = desk.shown
+    assert shown.state is State.DONE and shown.state_text.endswith("All 44 rows, 5 of 5 steps.")
+    desk.pump(lambda: desk.controller.last_run.readout() is not None)
+    assert desk.shown.readout.shift != "no data yet"
+    assert desk.lab.state()["controls"] == before
+    assert record_of(desk.items(Role.VIBRATIONAL)[0]).status is Status.COMPLETE
+
+
+def test_abort_keeps_rows_and_the_next_run_works(desk):
+    desk.ready()
+    desk.handler.rows.vibrational.frames = "200"
+    desk.acquire()
+    desk.pump(lambda: desk.row(Role.VIBRATIONAL) > 0)
+    assert desk.shown.abort_enabled and not desk.shown.acquire_enabled and not desk.shown.plan_enabled
+    desk.handler.abort_clicked(None)
+    desk.idle()
+    assert desk.shown.state is State.ABORTED and "rows kept" in desk.shown.state_text
+    record = record_of(desk.items(Role.VIBRATIONAL)[0])
+    assert record.status is Status.ABORTED and 0 < record.rows_valid < PIXELS
+    desk.handler.rows.vibrational.frames = "2"
+    assert desk.shown.state is State.READY, "an edit makes the end of the last run old news"
+    desk.run_to_the_end()
+    assert desk.shown.state is State.DONE
+
+
+def test_a_second_acquire_changes_nothing(desk):
+    desk.ready()
+    desk.acquire()
+    run = desk.controller.last_run
+    desk.acquire()
+    desk.handler.overview_clicked(None)
+    desk.handler.clear_clicked(None)
+    assert desk.controller.last_run is run and not desk.controller.surveys.is_busy
+    desk.idle()
+    assert desk.shown.state is State.DONE and len(desk.items(Role.VIBRATIONAL)) == 1
+
+
+def test_a_run_started_elsewhere_is_named(desk):
+    desk.ready()
+    other = desk.lab.start(desk.lab.line_plan(frames=500))
+    desk.acquire()
+    assert desk.shown.state is not State.RUNNING
+    assert desk.shown.hint == "A run is under way already; wait for its end or abort it."
+    other.abort()
+    desk.pump(lambda: not other.is_running)
+    desk.run_to_the_end()
+    assert desk.shown.state is State.DONE
+
+
+def test_a_line_dragged_out_of_the_field_is_refused_until_it_is_back(desk):
+    desk.ready()
+    line = desk.graphic(places.LINE)
+    inside = line.end
+    line.end = Geometry.FloatPoint(y=0.5, x=1.2)
+    desk.pump()
+    assert not desk.shown.acquire_enabled and desk.shown.hint.startswith("The line reaches")
+    desk.acquire()
+    assert desk.shown.state is State.IDLE
+    line.end = inside
+    assert desk.shown.acquire_enabled
+
+
+def test_the_name_of_the_line_follows_it(desk):
+    desk.ready()
+    line = desk.graphic(places.LINE)
+    line.start = Geometry.FloatPoint(y=0.6, x=0.4)
+    desk.panel._refreshed = 0.0
+    desk.panel.periodic()
+    assert desk.graphic(places.LINE_START).position == line.start
+    desk.display().remove_graphic(line)
+    desk.panel._refreshed = 0.0
+    desk.panel.periodic()
+    assert desk.graphic(places.LINE_START) is None
+    assert "There is no line" in desk.shown.hint
+
+
+def test_a_deleted_survey_takes_its_marks_along(desk):
+    desk.ready()
+    desk.lab.document_model.remove_data_item(desk.controller.surveys.item())
+    shown = desk.shown
+    assert shown.hint == "Take a survey image first: press Overview or Detail." and not shown.place_enabled
+    desk.acquire()
+    desk.handler.line_clicked(None)
+    assert desk.shown.state is State.IDLE
+    desk.ready()
+    desk.run_to_the_end()
+    assert desk.shown.state is State.DONE
+
+
+def test_a_survey_deleted_during_a_run_does_not_end_it(desk):
+    desk.ready()
+    desk.acquire()
+    desk.lab.document_model.remove_data_item(desk.controller.surveys.item())
+    desk.idle()
+    assert desk.shown.state is State.DONE
+
+
+def test_an_item_deleted_during_its_scan_is_said_and_the_next_run_works(desk):
+    desk.ready()
+    desk.handler.rows.vibrational.frames = "100"
+    desk.acquire()
+    desk.pump(lambda: bool(desk.items(Role.VIBRATIONAL)))
+    desk.lab.document_model.remove_data_item(desk.items(Role.VIBRATIONAL)[0])
+    desk.idle()
+    assert desk.shown.state in (State.FAULT, State.DONE) and desk.shown.state_text
+    desk.handler.rows.vibrational.frames = "2"
+    desk.run_to_the_end()
+    assert desk.shown.state is State.DONE
+
+
+def test_closing_the_panel_ends_its_run_and_keeps_the_rows(desk):
+    desk.ready()
+    desk.handler.rows.vibrational.frames = "200"
+    desk.acquire()
+    run = desk.controller.last_run
+    desk.pump(lambda: desk.row(Role.VIBRATIONAL) > 0)
+    desk.close()
+    assert run.outcome is not None
+    record = record_of(desk.items(Role.VIBRATIONAL)[0])
+    assert record.status is Status.ABORTED and record.rows_valid > 0
+
+
+def test_two_surveys_share_their_places(desk):
+    desk.survey()
+    desk.handler.aloof_clicked(None)
+    desk.handler.detail_clicked(None)
+    desk.idle()
+    desk.handler.line_clicked(None)
+    desk.quick()
+    marks = desk.controller.surveys.places()
+    assert marks.aloof.x_nm == pytest.approx(desk.lab.microscope.specimen.aloof_point().x_nm, abs=3.0)
+    assert marks.line[1].x_nm - marks.line[0].x_nm == pytest.approx(20.0, abs=0.1)
+    assert desk.shown.acquire_enabled, desk.shown.hint
+    desk.run_to_the_end()
+    assert desk.shown.state is State.DONE
+
+
+def test_a_wider_survey_keeps_marks_where_they_are_on_the_specimen(desk):
+    desk.ready()
+    before = desk.controller.surveys.places()
+    desk.survey(2 * SURVEY_NM)
+    after = desk.controller.surveys.places()
+    assert after.aloof.x_nm == pytest.approx(before.aloof.x_nm, abs=0.01)
+    assert after.line[0].x_nm == pytest.approx(before.line[0].x_nm, abs=0.01)
+    desk.survey(0.25 * SURVEY_NM)
+    assert desk.controller.surveys.places().aloof is None, "A1 lies outside the narrow field"
+
+
+def test_a_scan_that_fails_is_said(desk, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("no answer")
+
+    desk.pump()
+    with monkeypatch.context() as broken:
+        broken.setattr(desk.lab.scan, "record_immediate", fail)
+        desk.survey()
+        assert desk.shown.hint == "The scan gave no survey image (no answer)."
+    desk.survey()
+    assert desk.shown.survey_text.startswith("Overview 400 nm")
+
+
+def test_points_are_numbered_and_cleared(desk):
+    desk.survey()
+    for _ in range(3):
+        desk.handler.point_clicked(None)
+    desk.display().remove_graphic(desk.graphic("P2"))
+    desk.handler.point_clicked(None)
+    assert [line.split()[0] for line in desk.shown.places_text.splitlines()] == ["P1", "P2", "P3"]
+    desk.handler.clear_clicked(None)
+    assert desk.shown.places_text == "Nothing placed yet." and not desk.display().graphics
+
+
+def test_no_camera_is_the_first_thing_said(desk, monkeypatch):
+    desk.ready()
+    monkeypatch.setattr(type(desk.lab.stem), "eels_camera", None)
+    desk.acquire()
+    assert desk.shown.hint.startswith("There is no EELS camera")
