@@ -6,6 +6,7 @@ Results in the given folder: the project, readout.json, truth.json, the run's pl
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,6 +74,14 @@ def run_headless(out: Path, *, time_scale: float = HEADLESS_TIME_SCALE, seed: in
 
     Raises UnusableInput where the folder cannot be used, the simulator is not there, or the run does not end well.
     """
+    logging.disable(logging.INFO)  # the host lists every plug-in and settings file
+    try:
+        return dict(_headless(out, time_scale, seed).readout)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _headless(out: Path, time_scale: float, seed: int | None) -> Result:
     host = application.Headless(out, PROJECT)
     try:
         microscope = simulated_microscope(time_scale, seed)
@@ -80,10 +89,9 @@ def run_headless(out: Path, *, time_scale: float = HEADLESS_TIME_SCALE, seed: in
         if not host.pump(task.done, TIMEOUT_S):
             task.cancel()
             raise UnusableInput(f"The demonstration did not end within {TIMEOUT_S:.0f} s.")
-        result = task.result()
+        return task.result()
     finally:
         host.close()
-    return dict(result.readout)
 
 
 def simulated_microscope(time_scale: float, seed: int | None) -> SimulatedMicroscope:
@@ -119,7 +127,7 @@ async def session(
     say(f"{name}: beam current {current:.0f} pA, survey of {field.width_nm:.0f} nm, {len(plan.steps)} steps.")
 
     def attach(_: DataItem.DataItem, record: Record) -> None:
-        items: dict[Role | str, DataItem.DataItem] = {**run.items()}
+        items = run.items()
         if Role.VIBRATIONAL in items:
             live.attach_session(document_model, items, MATERIAL)
 

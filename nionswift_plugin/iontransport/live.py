@@ -93,7 +93,7 @@ def register() -> None:
 
 def attach_session(
     document_model: DocumentModel.DocumentModel,
-    items: Mapping[Role | str, DataItem.DataItem],
+    items: Mapping[Role, DataItem.DataItem] | Mapping[str, DataItem.DataItem],
     material: str,
     *,
     mode: str = "shared",
