@@ -127,7 +127,7 @@ class LiveSession:
         spectra = {role: self._unchanged(role, spectra_of(item)) for role, item in request.items.items()}
         line = spectra[Role.VIBRATIONAL]
         if not line.valid.any():
-            return Shown(sentence=NO_ROWS)
+            return Shown(sentence=NO_ROWS, is_settled=not _is_running(request.items.values()))
         axis, rows = results.line_axis(line.position_nm), len(line.rows)
         given = None if _same(request.intervals, request.automatic) else request.intervals
         task = Task(recipe, request.mode, spectra, _regions(given, axis, rows))

@@ -14,6 +14,8 @@ from eels_iontransport.data.spectrum import Spectra
 from eels_iontransport.evaluation import Evaluation
 from eels_iontransport.materials import Recipe
 
+_FOR_FITS = (Role.ZLP, Role.ALOOF)  # inputs that show in nothing but the fits
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -119,5 +121,6 @@ class Evaluator:
             self._session = Session(task.recipe, mode=task.mode)
             self._key = (task.recipe, task.mode)
         self._session.regions = task.regions
-        self._session.update(**{role: task.spectra.get(Role(role)) for role in ROLES})
+        wanted = {role: spectra for role, spectra in task.spectra.items() if self._fits or role not in _FOR_FITS}
+        self._session.update(**{role: wanted.get(Role(role)) for role in ROLES})
         return self._session.evaluate(should_stop=should_stop, fits=self._fits)

@@ -31,7 +31,7 @@ VERSION = 1
 INPUTS = (Role.VIBRATIONAL, Role.ALOOF, Role.ZLP, Role.VALENCE, Role.CORE_LOSS)
 
 _RUNS_PER_SECOND = 3.0
-_SHARE = 0.3  # of the time that runs may take, not counting fits
+_SHARE = 0.5  # of the time that runs may take, not counting fits
 _throttle = Throttle(1.0 / _RUNS_PER_SECOND, _SHARE)
 _sessions: weakref.WeakKeyDictionary[Symbolic.Computation, LiveSession] = weakref.WeakKeyDictionary()
 
