@@ -15,6 +15,7 @@ from eels_iontransport.data.errors import UnusableInput
 from . import live, results, roles
 from .evaluation import spectra_of
 from .host import display, layout, menu, workspaces
+from .panel.panel import find_panel
 
 TITLE = "Ion Transport"
 SURVEY = "survey"
@@ -65,14 +66,32 @@ def show_results(
 
 
 def _entries(window: DocumentController.DocumentController) -> list[menu.Entry]:
-    """The entries of the submenu for a window: one per recipe, and the workspace."""
+    """The entries of the submenu for a window: an analysis per recipe, the workspace, and the run."""
 
-    def entry(title: str, action: Callable[..., None], *arguments: str) -> menu.Entry:
-        return menu.Entry(title, partial(_said, partial(action, window, *arguments)))
+    def entry(title: str, action: Callable[..., None], *arguments: str, keys: str | None = None) -> menu.Entry:
+        return menu.Entry(title, partial(_said, partial(action, window, *arguments)), keys)
 
     usable = [recipe for recipe in materials.available() if not recipe.fault]
     analyses = [entry(f"Analyze with {recipe.title}", _analyze_selected, recipe.name) for recipe in usable]
-    return [*analyses, menu.SEPARATOR, entry("Results Workspace", _show)]
+    return [
+        *analyses,
+        menu.SEPARATOR,
+        entry("Results Workspace", _show),
+        menu.SEPARATOR,
+        entry("Acquire", _acquire, keys="Ctrl-Shift-I"),
+        entry("Abort", _abort),
+    ]
+
+
+def _acquire(window: DocumentController.DocumentController) -> None:
+    """As the panel's button; the panel, which says what stands in the way, is shown."""
+    panel = find_panel(window)
+    panel.show()
+    panel.handler.acquire_clicked(None)
+
+
+def _abort(window: DocumentController.DocumentController) -> None:
+    find_panel(window).handler.abort_clicked(None)
 
 
 def _analyze_selected(window: DocumentController.DocumentController, material: str) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from nion.swift import Application, DocumentController
 
@@ -21,11 +21,11 @@ from eels_iontransport.simulation.specimen import SURVEY_NM
 from . import demo, menus
 from .host import application, menu
 from .panel.form import Form
-from .panel.panel import PANEL_ID, IonTransportPanel
+from .panel.panel import IonTransportPanel, find_panel
 
 TIME_SCALE = 5.0  # simulated seconds per second
 
-Window = DocumentController.DocumentController
+Window: TypeAlias = DocumentController.DocumentController
 Then = Callable[[Window, IonTransportPanel], Awaitable[None]]
 
 
@@ -83,15 +83,6 @@ async def demonstrate(
     result = await demo.conclude(window, microscope, acquired, out)
     menus.show_results(window, result.items[Role.VIBRATIONAL], survey)
     return result
-
-
-def find_panel(window: Window) -> IonTransportPanel:
-    """The plug-in's panel in a window. Raises UnusableInput where the plug-in did not load."""
-    workspace = window.workspace_controller
-    for panel in workspace.dock_panels if workspace is not None else []:
-        if panel.panel_id == PANEL_ID and isinstance(panel, IonTransportPanel):
-            return panel
-    raise UnusableInput("The panel is not there: the plug-in was not loaded, see Swift's output for the reason.")
 
 
 async def _until(done: Callable[[], bool]) -> None:

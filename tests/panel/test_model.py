@@ -131,13 +131,27 @@ def test_percent_follows_the_run():
     "estimate, text",
     [
         (None, ""),
-        (Estimate(300.0, 290.0, 41_000_000, 1e8, 2.1e7), "5:00 min · 41 MB · 2.1e7 e⁻/nm² per pixel"),
+        (Estimate(300.0, 290.0, 41_000_000, 1e8, 2.1e7), "5:00 min · 41 MB\nDose 2.1e7 e⁻/nm² per pixel of the line"),
         (Estimate(45.0, 40.0, 4_260_000, math.nan, math.nan), "45 s · 4.26 MB"),
         (Estimate(7500.0, 7000.0, 900, math.nan, math.nan), "2 h 05 min · 900 B"),
     ],
 )
 def test_estimate_text(estimate, text):
     assert estimate_text(estimate) == text
+
+
+@pytest.mark.parametrize(
+    "microscope, readout, text",
+    [
+        (None, None, ""),
+        (HERMES, None, "Beam 21 pA"),
+        (replace(HERMES, beam_current_pa=None), None, ""),
+        (HERMES, {"zlp": {"fwhm_mev": {"value": 8.14, "sigma": 0.01}}}, "Beam 21 pA · ZLP FWHM 8.1 meV"),
+        (HERMES, {"zlp": {"fwhm_mev": {"value": None}}}, "Beam 21 pA"),
+    ],
+)
+def test_second_line(microscope, readout, text):
+    assert present(replace(READY, microscope=microscope, readout=readout)).beam_text == text
 
 
 STEPS = (

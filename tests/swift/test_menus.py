@@ -48,7 +48,13 @@ def select(doc, monkeypatch, *items) -> None:
 
 def test_every_recipe_has_an_entry(entries):
     titles = [f"Analyze with {recipe.title}" for recipe in materials.available()]
-    assert list(entries)[:-1] == titles and "Results Workspace" in entries
+    assert list(entries) == [*titles, "Results Workspace", "Acquire", "Abort"]
+
+
+def test_acquiring_without_the_panel_is_said(entries, said):
+    entries["Acquire"].callback()
+    entries["Abort"].callback()
+    assert len(said) == 2 and all(sentence.startswith("The panel is not there") for sentence in said)
 
 
 def test_nothing_selected_is_said(doc, entries, said, monkeypatch):

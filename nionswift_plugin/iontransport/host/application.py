@@ -24,7 +24,8 @@ PROFILE_NAME = "Profile.nsproj"
 def open_profile(folder: Path, project: str, application: Application.Application) -> Profile.Profile:
     """A profile of its own in `folder`, whose last project is `project` in the same folder; made where missing.
 
-    The application has been initialized. The user's own profile and projects are not touched. Raises UnusableInput where the folder cannot be used.
+    The application has been initialized. The user's own profile and projects are not touched. Raises UnusableInput
+    where the folder cannot be used.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -14,10 +14,11 @@ _NOTIFICATION_ID = "eels_iontransport.notification"
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of a menu, or a separator where there is nothing to do."""
+    """A line of a menu, or a separator where there is nothing to do. `keys` as the host writes them: "Ctrl-Shift-I"."""
 
     title: str
     action: Callable[[], None] | None = None
+    keys: str | None = None
 
 
 SEPARATOR = Entry("")
@@ -34,7 +35,7 @@ def register_sub_menu(
             if entry.action is None:
                 sub_menu.add_separator()
             else:
-                sub_menu.add_menu_item(entry.title, entry.action)
+                sub_menu.add_menu_item(entry.title, entry.action, key_sequence=entry.keys)
         window.get_or_create_menu(*_EELS_MENU).add_sub_menu(title, sub_menu)
 
     application = Application.app

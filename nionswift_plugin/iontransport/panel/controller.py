@@ -10,7 +10,7 @@ from datetime import datetime
 from nion.swift.model import DataItem, DocumentModel
 
 from eels_iontransport import materials
-from eels_iontransport.acquire import estimate, site
+from eels_iontransport.acquire import estimate
 from eels_iontransport.acquire.plan import Plan
 from eels_iontransport.acquire.port import MicroscopeFault
 from eels_iontransport.data.errors import UnusableInput
@@ -18,8 +18,9 @@ from eels_iontransport.data.geometry import Field
 from eels_iontransport.wording import Roles
 
 from .form import Form, count_or_none, field_nm
-from .model import Ended, Microscope, Situation, all_blockers, ended
+from .model import Ended, Microscope, Situation, State, all_blockers, ended
 from .runs import Run, describe_microscope, missing
+from .sites import chosen_site, mismatch
 from .surveys import DETAIL, OVERVIEW, Surveys
 
 _LOG = logging.getLogger(__name__)
@@ -33,12 +34,12 @@ class Controller:
     def __init__(
         self,
         document_model: DocumentModel.DocumentModel,
-        on_new_item: Callable[[DataItem.DataItem], None] = lambda item: None,
-        *,
-        site_name: str = "simulator",
+        on_new_item: Callable[[DataItem.DataItem], object] = lambda item: None,
+        on_fault: Callable[[str], object] = lambda sentence: None,
     ) -> None:
         self.document_model = document_model
-        self.site = site.load(site_name)
+        self.site, self._site_problem = chosen_site()
+        self._on_fault = on_fault
         self.materials = _materials()
         self.form = Form()
         self.surveys = Surveys(document_model, on_new_item)
@@ -78,6 +79,8 @@ class Controller:
         if self._run is not None and self._run.poll():
             self._ended = ended(self._run.outcome, datetime.now().strftime("%H:%M"))
             self._run = None
+            if self._ended.state is State.FAULT:
+                self._on_fault(self._ended.sentence)
         if self._last is not None and self._last.notice:
             self._notice = self._last.notice
         now = time.monotonic()
@@ -124,7 +127,10 @@ class Controller:
 
     def _ask_microscope(self) -> None:
         self._microscope = describe_microscope(self.site)
-        self._missing = missing() if self._microscope is not None else ()
+        self._missing = ()
+        if self._microscope is not None:
+            problem = self._site_problem or mismatch(self.site, self._microscope.name)
+            self._missing = (*missing(), *([problem] if problem else []))
 
     # -- what the operator does
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from eels_iontransport.acquire.plan import DEFAULT_EXPOSURES, SETTINGS, Exposure, Plan, Step
 from eels_iontransport.data.errors import UnusableInput
@@ -61,7 +62,7 @@ class Form:
     detail_nm: str = "64"
     rows: Mapping[Role, StepRow] = field(default_factory=_default_rows)
 
-    def with_row(self, role: Role, **changes: bool | str) -> Form:
+    def with_row(self, role: Role, **changes: Any) -> Form:
         return replace(self, rows={**self.rows, role: replace(self.rows[role], **changes)})
 
     def plan(self, places: Places) -> tuple[Plan | None, tuple[str, ...]]:

@@ -97,6 +97,11 @@ class PanelHandler(Declarative.Handler):
         self.rows.announce()
         self.refresh()
 
+    def revert(self, widget: Any) -> bool:
+        """Esc in a field brings back what it held; it never ends a run."""
+        self.announce()
+        return True
+
     # -- what is typed
 
     @property
@@ -141,7 +146,7 @@ class PanelHandler(Declarative.Handler):
     def detail_nm(self, text: str | None) -> None:
         self._edit("detail_nm", detail_nm=text or "")
 
-    def _edit(self, announced: str, **changes: str) -> None:
+    def _edit(self, announced: str, **changes: Any) -> None:
         self.controller.edit(replace(self.controller.form, **changes))
         self.notify_property_changed(announced)
         self.refresh()

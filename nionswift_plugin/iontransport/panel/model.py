@@ -143,7 +143,7 @@ def present(situation: Situation) -> Presentation:
         state=state,
         state_text=_state_text(state, situation),
         state_colour=COLOURS[state],
-        beam_text=_beam_text(situation.microscope),
+        beam_text=_beam_text(situation.microscope, situation.readout),
         survey_text="\n".join(str(survey) for survey in situation.surveys if survey.exists) or "No survey image yet.",
         places_text="\n".join(str(place) for place in situation.places) or "Nothing placed yet.",
         estimate_text=estimate_text(situation.estimate),
@@ -182,14 +182,15 @@ def all_blockers(situation: Situation) -> tuple[str, ...]:
 
 
 def estimate_text(estimate: Estimate | None) -> str:
-    """ "5:00 min · 41 MB · 2.1e7 e⁻/nm² per pixel"; the dose only where the beam current is known."""
+    """ "5:00 min · 41 MB", and below it the dose where the beam current is known."""
     if estimate is None:
         return ""
     minutes = " min" if 60 <= round(estimate.seconds) < 3600 else ""
     parts = [wording.duration(estimate.seconds) + minutes, wording.size(estimate.bytes)]
     if math.isfinite(estimate.dose_per_nm2):
         mantissa, exponent = f"{estimate.dose_per_nm2:.1e}".split("e")
-        parts.append(f"{mantissa}e{int(exponent)} e\N{SUPERSCRIPT MINUS}/nm\N{SUPERSCRIPT TWO} per pixel")
+        dose = f"{mantissa}e{int(exponent)} e\N{SUPERSCRIPT MINUS}/nm\N{SUPERSCRIPT TWO}"
+        return f" {DOT} ".join(parts) + f"\nDose {dose} per pixel of the line"
     return f" {DOT} ".join(parts)
 
 
@@ -234,10 +235,15 @@ def _state_text(state: State, situation: Situation) -> str:
     return f"{words[state]} {DOT} {situation.microscope}"
 
 
-def _beam_text(microscope: Microscope | None) -> str:
-    if microscope is None or microscope.beam_current_pa is None:
-        return ""
-    return f"Beam current {microscope.beam_current_pa:.3g} pA"
+def _beam_text(microscope: Microscope | None, readout: Mapping[str, Any] | None) -> str:
+    """Beam current, and the resolution of the last run."""
+    parts = []
+    if microscope is not None and microscope.beam_current_pa is not None:
+        parts.append(f"Beam {microscope.beam_current_pa:.3g} pA")
+    width = ((readout or {}).get("zlp") or {}).get("fwhm_mev") or {}
+    if width.get("value") is not None:
+        parts.append(f"ZLP FWHM {width['value']:.1f} meV")
+    return f" {DOT} ".join(parts)
 
 
 def _hint(situation: Situation, blockers: tuple[str, ...], busy: bool) -> tuple[str, str]:

@@ -9,7 +9,9 @@ from typing import Any
 from nion.swift import DocumentController, Panel, Workspace
 from nion.ui import Declarative
 
-from ..host import layout
+from eels_iontransport.data.errors import UnusableInput
+
+from ..host import layout, menu
 from .controller import Controller
 from .handler import PanelHandler
 
@@ -30,6 +32,7 @@ class IonTransportPanel(Panel.Panel):
         self.controller = Controller(
             document_controller.document_model,
             on_new_item=lambda item: layout.show_in_empty_panel(self.document_controller, item),
+            on_fault=lambda sentence: menu.notify(TITLE, sentence),
         )
         self.handler = PanelHandler(self.controller)
         self.widget = Declarative.DeclarativeWidget(
@@ -57,6 +60,15 @@ class IonTransportPanel(Panel.Panel):
     def close(self) -> None:
         self.controller.close()
         super().close()
+
+
+def find_panel(window: DocumentController.DocumentController) -> IonTransportPanel:
+    """The plug-in's panel in a window. Raises UnusableInput where the plug-in did not load."""
+    workspace = window.workspace_controller
+    for panel in workspace.dock_panels if workspace is not None else []:
+        if panel.panel_id == PANEL_ID and isinstance(panel, IonTransportPanel):
+            return panel
+    raise UnusableInput("The panel is not there: the plug-in was not loaded, see Swift's output for the reason.")
 
 
 def register() -> None:

@@ -17,6 +17,7 @@ from eels_iontransport.measure.specimen_edge import Edge, find_edge
 from eels_iontransport.wording import DOT, PLUS_MINUS, number
 
 from ..host import places, survey
+from ..host.places import Mark
 from .form import Places
 from .model import Placed, Survey
 
@@ -56,7 +57,7 @@ class Surveys:
     """Takes survey images and keeps the marks on them. Main thread, but for taking the image itself."""
 
     document_model: DocumentModel.DocumentModel
-    on_new_item: Callable[[DataItem.DataItem], None] = lambda item: None
+    on_new_item: Callable[[DataItem.DataItem], object] = lambda item: None
     _slots: dict[str, _Slot] = field(default_factory=lambda: {label: _Slot(label) for label in (OVERVIEW, DETAIL)})
     _shot: _Shot | None = None
 
@@ -170,7 +171,7 @@ class Surveys:
         """What is worth knowing of each mark."""
         return tuple(Placed(mark.label, self._note(slot, mark, pixels)) for slot, mark in self._marks())
 
-    def _note(self, slot: _Slot, mark: places.Mark, pixels: int | None) -> str:
+    def _note(self, slot: _Slot, mark: Mark, pixels: int | None) -> str:
         if mark.end is not None:
             line = Line(mark.point, mark.end, pixels or 1)
             parts = [f"{number(line.length_nm, 1)} nm"]
@@ -198,7 +199,7 @@ class Surveys:
                 places.put_point(item, mark.label, to.fraction(mark.point))
         places.follow(item)
 
-    def _marks(self) -> list[tuple[_Slot, places.Mark]]:
+    def _marks(self) -> list[tuple[_Slot, Mark]]:
         found = [(s, m) for s in self._taken() if s.field for m in places.read(self._display(s), s.field)]
         return sorted(found, key=lambda pair: "APL".index(pair[1].label[0]))
 

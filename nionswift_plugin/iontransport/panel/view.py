@@ -72,6 +72,7 @@ def _head(u: Declarative.DeclarativeUI, materials: Sequence[str]) -> Description
         _text(u, "Name"),
         u.create_line_edit(
             text="@binding(name)",
+            on_escape_pressed="revert",
             enabled="@binding(shown.plan_enabled)",
             width=72,
             tool_tip="Name of this place on the specimen; it begins the title of every item.",
@@ -86,9 +87,19 @@ def _survey(u: Declarative.DeclarativeUI) -> Description:
         u.create_row(
             _heading(u, "1  Survey"),
             _button(u, "Overview", "overview_clicked", "survey_enabled", "A wide image, for the aloof point.", 68),
-            u.create_line_edit(text="@binding(overview_nm)", enabled="@binding(shown.survey_enabled)", width=36),
+            u.create_line_edit(
+                on_escape_pressed="revert",
+                text="@binding(overview_nm)",
+                enabled="@binding(shown.survey_enabled)",
+                width=36,
+            ),
             _button(u, "Detail", "detail_clicked", "survey_enabled", "A close image, for the line.", 52),
-            u.create_line_edit(text="@binding(detail_nm)", enabled="@binding(shown.survey_enabled)", width=32),
+            u.create_line_edit(
+                on_escape_pressed="revert",
+                text="@binding(detail_nm)",
+                enabled="@binding(shown.survey_enabled)",
+                width=32,
+            ),
             _text(u, "nm"),
             u.create_stretch(),
             spacing=3,
@@ -116,7 +127,9 @@ def _place(u: Declarative.DeclarativeUI) -> Description:
         u.create_row(
             u.create_spacing(INDENT),
             _text(u, "Pixels on the line"),
-            u.create_line_edit(text="@binding(pixels)", enabled="@binding(shown.plan_enabled)", width=48),
+            u.create_line_edit(
+                on_escape_pressed="revert", text="@binding(pixels)", enabled="@binding(shown.plan_enabled)", width=48
+            ),
             u.create_stretch(),
             spacing=4,
         ),
@@ -145,9 +158,9 @@ def _plan_row(u: Declarative.DeclarativeUI, role: Role) -> Description:
     return u.create_row(
         u.create_spacing(INDENT),
         u.create_check_box(text=ROW_LABELS[role], checked=f"@binding({row}.chosen)", enabled=enabled, width=112),
-        u.create_line_edit(text=f"@binding({row}.exposure)", enabled=enabled, width=56),
+        u.create_line_edit(on_escape_pressed="revert", text=f"@binding({row}.exposure)", enabled=enabled, width=56),
         _text(u, "\N{MULTIPLICATION SIGN}"),
-        u.create_line_edit(text=f"@binding({row}.frames)", enabled=enabled, width=56),
+        u.create_line_edit(on_escape_pressed="revert", text=f"@binding({row}.frames)", enabled=enabled, width=56),
         u.create_stretch(),
         spacing=4,
     )
