@@ -17,6 +17,7 @@ from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.record import Record, Role, Status
 from eels_iontransport.data.regions import Regions
 from eels_iontransport.data.spectrum import Spectra
+from eels_iontransport.evaluation import Evaluation
 from eels_iontransport.files.parts import spectra_from_parts
 
 from . import results
@@ -125,37 +126,47 @@ class LiveSession:
     def _run(self, request: Request, on_fitted: Callable[[], None]) -> Shown:
         recipe = self._recipe(request.material)
         spectra = {role: self._unchanged(role, spectra_of(item)) for role, item in request.items.items()}
-        line = spectra[Role.VIBRATIONAL]
+        line, is_running = spectra[Role.VIBRATIONAL], _is_running(request.items.values())
         if not line.valid.any():
-            return Shown(sentence=NO_ROWS, is_settled=not _is_running(request.items.values()))
+            return Shown(sentence=NO_ROWS, is_settled=not is_running)
         axis, rows = results.line_axis(line.position_nm), len(line.rows)
         given = None if _same(request.intervals, request.automatic) else request.intervals
         task = Task(recipe, request.mode, spectra, _regions(given, axis, rows))
         self._fitter.submit(task, on_fitted)
-        fitted = self._fitter.done
-        if fitted is not None and (fitted.task.recipe, fitted.task.mode) != (recipe, request.mode):
-            fitted = None
-        is_current = fitted is not None and task.same_as(fitted.task)
-        if fitted is not None and is_current and fitted.evaluation is None:
-            return Shown(sentence=fitted.sentence)
-        shown = results.outputs(fitted.evaluation, recipe, request.wanted) if fitted and fitted.evaluation else {}
-        newest = fitted.evaluation if fitted is not None and is_current else None
-        if newest is None:
-            newest, sentence = self._preview.evaluate(task)
-            if newest is None:
-                return Shown(sentence=sentence)
-            shown = shown | results.outputs(newest, recipe, request.wanted)
-        found = newest.regions
+        newest, shown, readout, is_current = self._evaluated(task, request.wanted)
         return Shown(
             shown,
-            fitted.evaluation.readout if fitted is not None and fitted.evaluation is not None else {},
+            readout,
             progress=_progress(request.items[Role.VIBRATIONAL]),
             is_fitting=not is_current,
-            is_settled=is_current and not _is_running(request.items.values()),
+            is_settled=is_current and not is_running,
             roles=wording.Roles(recipe.shift_peak, recipe.ratio),
-            intervals={} if found is None or not line.is_line else results.fractions(found, axis, rows),
+            intervals=results.fractions(newest.regions, axis, rows) if newest.regions and line.is_line else {},
             automatic=given is None,
         )
+
+    def _evaluated(
+        self, task: Task, wanted: Sequence[str]
+    ) -> tuple[Evaluation, dict[str, results.Output], Mapping[str, Any], bool]:
+        """The newest evaluation, what there is to show, the readout of the fits, and whether they are of this task.
+
+        Until they are, the fits of the task before are shown beside what needs no fit. Raises UnusableInput.
+        """
+        fitted = self._fitter.done
+        if fitted is not None and not task.same_kind(fitted.task):
+            fitted = None
+        is_current = fitted is not None and task.same_as(fitted.task)
+        known = fitted.evaluation if fitted is not None else None
+        if fitted is not None and is_current and known is None:
+            raise UnusableInput(fitted.sentence)
+        shown = results.outputs(known, task.recipe, wanted) if known is not None else {}
+        readout = known.readout if known is not None else {}
+        if known is not None and is_current:
+            return known, shown, readout, True
+        preview, sentence = self._preview.evaluate(task)
+        if preview is None:
+            raise UnusableInput(sentence)
+        return preview, shown | results.outputs(preview, task.recipe, wanted), readout, False
 
     def _recipe(self, name: str) -> materials.Recipe:
         if name not in self._recipes:
@@ -165,8 +176,7 @@ class LiveSession:
     def _unchanged(self, role: Role, spectra: Spectra) -> Spectra:
         """The spectra of the run before if they are the same, so that a task can tell at a glance."""
         before = self._spectra.get(role)
-        same = before is not None and before.energy == spectra.energy and before.noise == spectra.noise
-        if same and np.array_equal(before.valid, spectra.valid) and np.array_equal(before.counts, spectra.counts):
+        if before is not None and _equal(before, spectra):
             return before
         self._spectra[role] = spectra
         return spectra
@@ -180,6 +190,12 @@ def spectra_of(item: Item) -> Spectra:
         raise UnusableInput(f"'{item.title}' holds no data.")
     calibrations = [(axis.offset, axis.scale, axis.units) for axis in xdata.dimensional_calibrations]
     return spectra_from_parts(xdata.data, calibrations, metadata, item.title)
+
+
+def _equal(spectra: Spectra, others: Spectra) -> bool:
+    if (spectra.energy, spectra.noise, spectra.step_nm) != (others.energy, others.noise, others.step_nm):
+        return False
+    return np.array_equal(spectra.valid, others.valid) and np.array_equal(spectra.counts, others.counts)
 
 
 def _progress(item: Item | None) -> str:

@@ -28,8 +28,13 @@ class Task:
     spectra: Mapping[Role, Spectra]
     regions: Regions | None  # None to find them
 
+    def same_kind(self, other: Task) -> bool:
+        """Whether results of the one mean something beside results of the other."""
+        return (self.recipe, self.mode) == (other.recipe, other.mode)
+
     def same_as(self, other: Task | None) -> bool:
-        if other is None or (self.recipe, self.mode, self.regions) != (other.recipe, other.mode, other.regions):
+        """Whether the results would be the same."""
+        if other is None or not self.same_kind(other) or self.regions != other.regions:
             return False
         return self.spectra.keys() == other.spectra.keys() and all(
             spectra is other.spectra[role] for role, spectra in self.spectra.items()

@@ -118,7 +118,19 @@ def attach_session(
     added = _new_outputs(document_model, [name for name in wanted if name not in made], recipe, vibrational)
     roles = json.dumps({str(item.uuid): role.value for role, item in by_role.items()})
     if computation is None:
-        values = {"version": VERSION, "material": material, "mode": mode, "roles": roles, presentation.AUTOMATIC: "{}"}
+        values: dict[str, str | int | float] = {
+            "version": VERSION,
+            "material": material,
+            "mode": mode,
+            "roles": roles,
+            presentation.AUTOMATIC: "{}",
+        }
+            "version": VERSION,
+            "material": material,
+            "mode": mode,
+            "roles": roles,
+            presentation.AUTOMATIC: "{}",
+        }
         computation = computations.create(
             document_model,
             COMPUTATION_ID,

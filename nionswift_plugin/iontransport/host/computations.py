@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from nion.swift.model import DataItem, DocumentModel, Graphics, Symbolic
 
-Source = DataItem.DataItem | Graphics.Graphic
+Source: TypeAlias = DataItem.DataItem | Graphics.Graphic
 
 SOURCES = "sources"
 
