@@ -11,11 +11,13 @@ from typing import Callable, Sequence
 
 import numpy as np
 from scipy.optimize import least_squares, nnls
+from scipy.stats import norm
 
 from .problem import Block, Problem
 
 RAIL = 1e-3  # a parameter this close to a limit, in parts of its range, has railed
 TOLERANCE = 1e-9
+DEEP = 5.0  # an area that the data would have so many sigma below zero is zero
 
 
 class Cancelled(Exception):
@@ -24,11 +26,16 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True, eq=False)
 class BlockFit:
-    """A block at the optimum: lines (k, m) in counts, areas and their standard deviations (k,), background (m,), chi2."""
+    """A block at the optimum: lines (k, m) in counts, areas and their standard deviations (k,), background (m,), chi2.
+
+    significance (k,): area over its standard deviation with all shapes held, the root of the chi-squared that the line
+    takes away.
+    """
 
     lines: np.ndarray
     areas: np.ndarray
     area_sigma: np.ndarray
+    significance: np.ndarray
     background: np.ndarray
     chi2: float
     degrees: float
@@ -102,8 +109,7 @@ def _summary(problem: Problem, evaluator: _Evaluator, theta: np.ndarray, success
     scale[free] = np.linalg.norm(jacobian, axis=0)
     moving = free & ~railed & (scale > 0)  # what moves nothing, as a line without area, has no uncertainty
     if moving.any():
-        columns = jacobian[:, moving[free]] / scale[moving]
-        covariance[np.ix_(moving, moving)] = np.linalg.pinv(columns.T @ columns) / np.outer(scale[moving], scale[moving])
+        covariance[np.ix_(moving, moving)] = _covariance(jacobian[:, moving[free]], -evaluator.bounded(), residual)
     known = sum(prior.indices.size for prior in problem.priors)
     searched = (free.sum() - known) / len(problem.blocks)  # a block's share of the parameters that the data determine
     blocks = tuple(
@@ -114,13 +120,42 @@ def _summary(problem: Problem, evaluator: _Evaluator, theta: np.ndarray, success
     return Fit(theta, covariance, railed, blocks, float(residual @ residual), degrees, optima, success)
 
 
+def _covariance(jacobian: np.ndarray, bounded: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """Covariance (p, p) of parameters with Jacobian (m, p), beside areas that ended at zero, with Jacobian (m, b).
+
+    Such an area is not known to be zero: it may be as large as the data and its sign allow. Its posterior is a normal
+    distribution cut off at zero, and what it trades against is as uncertain as the variance of that leaves it.
+    """
+    columns = np.concatenate([jacobian, bounded], axis=1)
+    scale = np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
+    columns = columns / scale
+    information = columns.T @ columns
+    inverse = np.linalg.pinv(information)
+    unbounded = -inverse @ (columns.T @ residual)
+    for i in range(jacobian.shape[1], scale.size):
+        variance = inverse[i, i]
+        depth = max(0.0, -unbounded[i] / np.sqrt(variance)) if variance > 0 else np.inf
+        information[i, i] += 1 / (variance * _cut_off_variance(depth)) - 1 / variance if depth < DEEP else 1e12
+    inverse = np.linalg.pinv(information)
+    size = jacobian.shape[1]
+    return inverse[:size, :size] / np.outer(scale[:size], scale[:size])
+
+
+def _cut_off_variance(depth: float) -> float:
+    """Variance of the part of a standard normal distribution that lies above depth >= 0."""
+    hazard = norm.pdf(depth) / norm.sf(depth)
+    return float(1 + depth * hazard - hazard**2)
+
+
 def _block_fit(solved: _Solved, slopes: np.ndarray, covariance: np.ndarray, searched: float) -> BlockFit:
     residual = solved.residual
-    variance = solved.area_variance() + np.einsum("kp,pq,kq->k", slopes, covariance, slopes)
+    held = solved.area_variance()
+    variance = held + np.einsum("kp,pq,kq->k", slopes, covariance, slopes)
     return BlockFit(
         solved.values * solved.areas[:, None],
         solved.areas,
         np.where(solved.active, np.sqrt(variance), np.nan),
+        np.where(solved.active, solved.areas / np.sqrt(np.where(solved.active, held, 1.0)), 0.0),
         solved.background,
         float(residual @ residual),
         residual.size - solved.linear_parameters - searched,
@@ -148,15 +183,22 @@ class _Solved:
 
     def project(self, columns: np.ndarray) -> np.ndarray:
         """The part of columns (m, n) that no change of areas or background can make up for."""
-        left = self._clear(columns)
-        return left - self._basis @ (self._basis.T @ left)
+        return self.project_left(self._clear(columns))
+
+    def project_left(self, columns: np.ndarray) -> np.ndarray:
+        """The same for columns that the background has been cleared from."""
+        return columns - self._basis @ (self._basis.T @ columns)
+
+    def bounded(self) -> np.ndarray:
+        """Columns (m, b) of the lines whose area ended at its bound, zero, cleared of all other linear parameters."""
+        return self.project_left(self._lines_left[:, ~self.active])
 
     @property
     def linear_parameters(self) -> int:
         return int(self.active.sum()) + self._smooth.shape[1]
 
     def area_variance(self) -> np.ndarray:
-        """Variance of the areas with the line shapes held, (k,); 0 where an area is at zero."""
+        """Variance of the areas with the line shapes held, (k,); 0 for a line that plays no part."""
         variance = np.zeros(self.areas.size)
         if self.active.any():
             lines = self._lines_left[:, self.active]
@@ -214,10 +256,21 @@ class _Evaluator:
             raise Cancelled
         self.solved, self._derivatives = [], []
         for b, block in enumerate(self._problem.blocks):
-            value, *derivatives = block.shapes(*self._problem.line_parameters(theta, b))
+            value, by_centre, by_sigma, by_gamma = block.shapes(*self._problem.line_parameters(theta, b))
             self.solved.append(_Solved(block, value))
-            self._derivatives.append(tuple(derivatives))
+            self._derivatives.append((by_centre, by_sigma, by_gamma))
         self._at = theta
+
+    def bounded(self) -> np.ndarray:
+        """Derivatives (m, b) of the weighted models by the areas that ended at zero, other linear parameters made up for."""
+        parts = [solved.bounded() for solved in self.solved]
+        known = sum(prior.indices.size for prior in self._problem.priors)
+        result = np.zeros((sum(len(p) for p in parts) + known, sum(p.shape[1] for p in parts)))
+        row = column = 0
+        for part in parts:
+            result[row : row + part.shape[0], column : column + part.shape[1]] = part
+            row, column = row + part.shape[0], column + part.shape[1]
+        return result
 
     def area_slopes(self, b: int, theta: np.ndarray) -> np.ndarray:
         """Derivatives of the areas of block b by the parameters, (k, p)."""

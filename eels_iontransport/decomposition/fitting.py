@@ -7,8 +7,8 @@ shared: as wide, but spectra fitted together with common widths.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Callable, Sequence
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
@@ -76,8 +76,12 @@ def fit_aloof(setup: Setup, aloof: Aligned, should_stop: Stop = never) -> tuple[
     """The aloof spectrum taken apart into the polaritonic peaks, and their shapes for the fits that follow."""
     peaks = setup.recipe.aloof_peaks
     result, problem, theta, covariance = _fit(setup, peaks, [aloof], Sharing(fwhm_mev=_limits(setup)), (), should_stop)
-    indices = np.array([[i[0, k] for i in (problem.centre, problem.sigma, problem.gamma)] for k in range(len(peaks))]).ravel()
-    mean = np.array([[result.values[q][0, k] for q in ("centre_mev", "sigma_mev", "gamma_mev")] for k in range(len(peaks))]).ravel()
+    indices = np.array(
+        [[i[0, k] for i in (problem.centre, problem.sigma, problem.gamma)] for k in range(len(peaks))]
+    ).ravel()
+    mean = np.array(
+        [[result.values[q][0, k] for q in ("centre_mev", "sigma_mev", "gamma_mev")] for k in range(len(peaks))]
+    ).ravel()
     absent = ~np.isfinite(mean)
     mean[absent] = theta[indices][absent]
     if setup.is_published:
@@ -103,11 +107,15 @@ def fit_each(setup: Setup, spectra: Sequence[Aligned], should_stop: Stop = never
     return _one_by_one(setup, spectra, sharing, should_stop)
 
 
-def fit_rows(setup: Setup, together: Decomposition, spectra: Sequence[Aligned], should_stop: Stop = never) -> Decomposition:
+def fit_rows(
+    setup: Setup, together: Decomposition, spectra: Sequence[Aligned], should_stop: Stop = never
+) -> Decomposition:
     """Spectra fitted one by one with every width, and the polaritonic lines, held at those of a common fit."""
     if setup.mode != "shared":
         return fit_each(setup, spectra, should_stop)
-    shapes = {p.name: [together.value(p.name, q)[0] for q in ("centre_mev", "sigma_mev", "gamma_mev")] for p in together.peaks}
+    shapes = {
+        p.name: [together.value(p.name, q)[0] for q in ("centre_mev", "sigma_mev", "gamma_mev")] for p in together.peaks
+    }
     # A peak without area in the common fit has no shape: its rows take the recipe's.
     for peak in together.peaks:
         wide = setup.shape(peak)
@@ -169,7 +177,9 @@ def _block(setup: Setup, spectrum: Aligned) -> tuple[Block, np.ndarray]:
         windows = setup.windows_mev or setup.recipe.background_windows_mev
         law = two_window_power_law(spectrum.energy_mev, spectrum.counts, variance, windows)
         subtracted = law(energy)
-        block = Block(energy, counts - subtracted, np.sqrt(variance[window]), PlainVoigts(energy), np.empty((0, energy.size)))
+        block = Block(
+            energy, counts - subtracted, np.sqrt(variance[window]), PlainVoigts(energy), np.empty((0, energy.size))
+        )
         return block, subtracted
     if setup.response is None:
         raise UnusableInput("There is no zero-loss peak to take the response from; record one that is not saturated.")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Mapping, Sequence
 
 import numpy as np
 
@@ -43,7 +43,9 @@ class Sharing:
     fwhm_mev: tuple[float, float] | None = None
 
 
-def lay_out(peaks: Sequence[Peak], shapes: Mapping[str, LineShape], blocks: Sequence[Block], sharing: Sharing) -> tuple[Problem, np.ndarray]:
+def lay_out(
+    peaks: Sequence[Peak], shapes: Mapping[str, LineShape], blocks: Sequence[Block], sharing: Sharing
+) -> tuple[Problem, np.ndarray]:
     """The problem of fitting the peaks to the blocks, and its start (p,).
 
     shapes: initial values and limits of each peak, by name.
@@ -66,7 +68,8 @@ def lay_out(peaks: Sequence[Peak], shapes: Mapping[str, LineShape], blocks: Sequ
         if k not in polaritonic:
             index[:, :, k] = _phononic(table, peak.name, shapes[peak.name], len(blocks), sharing, limits, k)
     lower, initial, upper = table.arrays()
-    problem = Problem(tuple(blocks), *index, offset, lower, upper, tuple(priors), limits)
+    centre, sigma, gamma = index
+    problem = Problem(tuple(blocks), centre, sigma, gamma, offset, lower, upper, tuple(priors), limits)
     return problem, initial
 
 
@@ -114,7 +117,9 @@ def _shape_prior(indices: np.ndarray, known: KnownShapes) -> list[Prior]:
     if known.covariance is None:
         return []
     finite = np.isfinite(np.diag(known.covariance))
-    return [Prior(indices[finite], known.mean[finite], known.covariance[np.ix_(finite, finite)])] if finite.any() else []
+    return (
+        [Prior(indices[finite], known.mean[finite], known.covariance[np.ix_(finite, finite)])] if finite.any() else []
+    )
 
 
 def _phononic(
@@ -128,7 +133,9 @@ def _phononic(
     else:
         sigma_bound = _limited(shape.sigma_mev, shape, limits, line)
         groups = 1 if sharing.common_widths else blocks
-        widths = [[table.add(bound) for _ in range(groups)] * (blocks // groups) for bound in (sigma_bound, shape.gamma_mev)]
+        widths = [
+            [table.add(bound) for _ in range(groups)] * (blocks // groups) for bound in (sigma_bound, shape.gamma_mev)
+        ]
     return np.array([centres, *widths])
 
 

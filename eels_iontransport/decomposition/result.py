@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Mapping
 
 import numpy as np
 
@@ -23,7 +23,8 @@ class Decomposition:
 
     energy_mev, counts, background: (n, m); lines: (n, k, m), in counts. values, sigmas: quantity -> (n, k), lines in
     meV, areas in counts meV; railed: quantity -> (n, k) bool. chi2: (n,) reduced chi-squared of each spectrum.
-    centre_covariance: (k, n, n) in meV^2 for spectra fitted together.
+    significance: (n, k), area over its standard deviation with all shapes held. centre_covariance: (k, n, n) in meV^2
+    for spectra fitted together.
     """
 
     peaks: tuple[Peak, ...]
@@ -34,6 +35,7 @@ class Decomposition:
     values: Mapping[str, np.ndarray]
     sigmas: Mapping[str, np.ndarray]
     railed: Mapping[str, np.ndarray]
+    significance: np.ndarray
     centre_covariance: np.ndarray
     chi2: np.ndarray
     flags: tuple[Flag, ...] = field(default=())
@@ -108,6 +110,7 @@ def from_fit(peaks: tuple[Peak, ...], problem: Problem, fit: Fit, subtracted: np
         values,
         sigmas,
         railed,
+        np.array([b.significance for b in fit.blocks]) / np.sqrt(stretch),
         centres * stretch,
         chi2,
     )
@@ -144,7 +147,7 @@ def _line_uncertainty(
         sigmas[quantity][b, line] = np.sqrt(variance[row]) if known else np.nan
 
 
-def stack(parts: list[Decomposition | None], like: Decomposition) -> Decomposition:
+def stack(parts: Sequence[Decomposition | None], like: Decomposition) -> Decomposition:
     """Spectra fitted one by one (each n = 1) as one result; None becomes nan. `like` gives the shapes."""
     n, (k, m) = len(parts), like.lines.shape[1:]
 
@@ -168,6 +171,7 @@ def stack(parts: list[Decomposition | None], like: Decomposition) -> Decompositi
         table("values", np.nan),
         table("sigmas", np.nan),
         table("railed", False),
+        gathered(lambda p: p.significance[0], (k,), np.nan),
         covariance,
         gathered(lambda p: p.chi2[0], (), np.nan),
     )

@@ -1,0 +1,51 @@
+"""Backgrounds: the two-window power law is exact on a power law, the polynomial follows a measured tail."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eels_iontransport.data.errors import UnusableInput
+from eels_iontransport.measure.background import log_polynomial, two_window_power_law
+
+ENERGY = np.arange(10.0, 130.0, 0.4)
+WINDOWS = ((20.0, 25.0), (95.0, 105.0))
+
+
+@pytest.mark.parametrize(("amplitude", "exponent"), [(1e7, 2.5), (3e5, 1.3), (2e9, 4.0)])
+def test_exact_on_a_power_law_whatever_lies_between_the_windows(amplitude, exponent):
+    exact = amplitude * ENERGY**-exponent
+    counts = exact + 1e4 * np.exp(-0.5 * ((ENERGY - 60) / 8) ** 2) * ((ENERGY > 26) & (ENERGY < 94))
+    law = two_window_power_law(ENERGY, counts, np.maximum(counts, 1), WINDOWS)
+    assert law.exponent == pytest.approx(exponent, rel=1e-8)
+    assert law(ENERGY) == pytest.approx(exact, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("windows", "said"),
+    [
+        (((-5.0, 5.0), (95.0, 105.0)), "-5-5 meV is not covered"),
+        (((20.0, 25.0), (300.0, 320.0)), "300-320 meV is not covered"),
+        (((25.0, 20.0), (95.0, 105.0)), "25-20 meV"),
+    ],
+)
+def test_windows_outside_the_spectrum(windows, said):
+    with pytest.raises(UnusableInput, match=said):
+        two_window_power_law(ENERGY, np.ones_like(ENERGY), np.ones_like(ENERGY), windows)
+
+
+def test_windows_without_counts():
+    with pytest.raises(UnusableInput, match="holds no counts"):
+        two_window_power_law(ENERGY, np.zeros_like(ENERGY), np.ones_like(ENERGY), WINDOWS)
+
+
+def test_a_cubic_follows_a_tail_whose_slope_changes_where_a_power_law_does_not():
+    energy = np.arange(22.0, 110.0, 0.4)
+    slope = np.interp(energy, [22, 32, 50, 75, 110], [-2.8, -2.1, -1.3, -1.9, -1.9])
+    tail = 1e5 * np.exp(np.cumsum(slope * np.gradient(np.log(energy))))
+    misfit = {}
+    for order in (0, 3):
+        basis = log_polynomial(energy, order).T / tail[:, None]
+        misfit[order] = np.abs(basis @ np.linalg.lstsq(basis, np.ones_like(energy), rcond=None)[0] - 1).max()
+    assert misfit[0] > 0.2  # of the tail
+    assert misfit[3] < 0.03
