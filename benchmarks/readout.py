@@ -72,7 +72,9 @@ def session(specimen_name: str, seed: int) -> SessionResult:
     truth = microscope.truth(places.line, regions)
     return SessionResult(
         result(readout["ldo_peak"]["blue_shift_mev"], truth["ldo_peak"]["blue_shift_mev"]),
-        result(readout["li_to_co"]["relative_change"], truth["li_to_co"]["relative_change"]),
+        result(readout["li_to_co"]["relative_change"], truth["li_to_co"]["relative_change"])
+        if "li_to_co" in readout
+        else UNKNOWN,
     )
 
 

@@ -20,7 +20,9 @@ def decompose(
     mode "shared" takes the widths from a joint fit of stretches of the line. Raises UnusableInput, also where no row
     can be fitted.
     """
-    prepared = {name: prepare(s) for name, s in (("vibrational", line), ("aloof", aloof), ("zlp", zlp)) if s is not None}
+    prepared = {
+        name: prepare(s) for name, s in (("vibrational", line), ("aloof", aloof), ("zlp", zlp)) if s is not None
+    }
     masks = line_masks(prepared["vibrational"], None)
     found = measure_vibrations(recipe, mode, None, prepared, masks, Memory())
     if found.together is None:

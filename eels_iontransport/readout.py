@@ -193,9 +193,9 @@ def _peak_flags(findings: Findings) -> list[Flag]:
         consequence = "trust no peak of this mode" if findings.reports_misfits else "no peak is reported there"
         message = f"The model does not describe the data (reduced chi-squared: {', '.join(misfits)}); {consequence}."
         flags.append(Flag("MODEL_MISFIT", message))
-    for (peak, group), presence in vibrations.presence.items():
+    for (name, group), presence in vibrations.presence.items():
         if not presence.present:
-            message = f"No {peak} peak stands out of noise and background in the {_words(group)}."
+            message = f"No {name} peak stands out of noise and background in the {_words(group)}."
             flags.append(Flag("PEAK_NOT_FOUND", message))
     peak = recipe.shift_peak
     if peak is not None:

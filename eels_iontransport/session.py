@@ -67,14 +67,15 @@ class Session:
     def evaluate(self, *, should_stop: Stop = never, progress: Progress = silent, fits: bool = True) -> Evaluation:
         """The readout and all that is drawn, from the inputs as they are now.
 
-        fits: without them, what is known at once: zero-loss peaks, the normalised spectra, chemistry. Raises UnusableInput where there is nothing to analyse, and Cancelled when should_stop says so.
+        fits: without them, what is known at once: zero-loss peaks, the normalised spectra, chemistry. Raises
+        UnusableInput where there is nothing to analyse, and Cancelled when should_stop says so.
         """
         if "vibrational" not in self._inputs:
             raise UnusableInput("There is no vibrational spectrum; give a spectrum or a line scan.")
         if fits:
             self._memory.turn()
         progress(0, 1, "Zero-loss peaks")
-        prepared = {
+        prepared: dict[str, Prepared] = {
             role: prepare(self._inputs[role]) for role in ("vibrational", "aloof", "zlp") if role in self._inputs
         }
         line = prepared["vibrational"]

@@ -212,10 +212,10 @@ def fit_line(
     # Centres of phononic peaks are free in the rows; a change of theirs must not make every row be fitted again.
     held = np.array([peak.component == POLARITONIC for peak in common.peaks])
     key = _digest(model.key, common.values["centre_mev"][0][held], *(common.values[q][0] for q in ("sigma_mev", "gamma_mev")))
-    rows = np.flatnonzero(line.usable)
+    rows = np.flatnonzero(line.usable).tolist()
     parts: list[Decomposition | None] = [None] * len(line.spectra.rows)
     for done, row in enumerate(rows):
-        progress(done, rows.size, "Fitting rows")
+        progress(done, len(rows), "Fitting rows")
         spectrum = aligned_row(line.spectra, row, line.zero.position_ev[row])
 
         def fit(spectrum: Aligned = spectrum) -> Decomposition | None:

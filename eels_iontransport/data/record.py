@@ -5,9 +5,10 @@ Stored under one key in the item's metadata, so that a partial item can never pa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
-from typing import Any, Mapping
+from typing import Any
 
 METADATA_KEY = "eels_iontransport"
 

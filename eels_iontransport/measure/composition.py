@@ -87,7 +87,7 @@ def profile(
     first, second = fit.index(ratio[0]), fit.index(ratio[1])
     shapes = fit.shapes(shift)
     slopes = (fit.shapes(shift + 0.01) - fit.shapes(shift - 0.01)) / 0.02
-    for i in np.flatnonzero(data.usable):
+    for i in np.flatnonzero(data.usable).tolist():
         amounts, covariance = _amounts(data, i, shapes, slopes)
         result.amounts[i], result.amounts_sigma[i] = amounts, np.sqrt(np.diag(covariance))
         value = _quotient(amounts, covariance, first, second)
@@ -164,22 +164,24 @@ class _Data:
 def _prepare(spectra: Spectra, edges: tuple[Edge, ...], noise: NoiseModel, plural: Plural | None) -> _Data:
     if not edges:
         raise UnusableInput("The recipe names no core-loss edges; the core-loss spectra cannot be analysed with it.")
-    known = plural is not None and bool(plural.known.any())
+    if plural is not None and not plural.known.any():
+        plural = None
     window = edges[0].background_window_ev
-    before = window if known else edges[0].alternative_background_window_ev or window
+    before = window if plural else edges[0].alternative_background_window_ev or window
     high = max(edge.signal_window_ev[1] for edge in edges) + FIT_BEYOND_EV
     for edge in edges:
         coreloss.covered_channels(spectra.energy, edge.signal_window_ev, 0.0, "signal")
         coreloss.covered_channels(spectra.energy, edge.background_window_ev, 0.0, "background")
     channels = spectra.energy.channels(before[0], high)
-    aside = plural.counts if known else None
-    usable = spectra.valid & (plural.known if known else True)
+    aside = plural.counts if plural else None
+    usable = spectra.valid & (plural.known if plural else True)
     usable = usable & (spectra.rows[:, channels].sum(axis=1) > 0)
-    counts = spectra.rows[:, channels] - (aside[:, channels] if known else 0.0)
+    counts = spectra.rows[:, channels] - (0.0 if aside is None else aside[:, channels])
     variance = uniform_filter1d(noise.variance(spectra.rows[:, channels]), _SMOOTH_CHANNELS, axis=1)
-    order = ORDER_SINGLE if known else ORDER_PLURAL
+    order = ORDER_SINGLE if plural else ORDER_PLURAL
     energy = spectra.energy.energies_ev[channels]
-    pre_edge = (before[0], edges[0].alternative_background_window_ev[1]) if edges[0].alternative_background_window_ev else before
+    alternative = edges[0].alternative_background_window_ev
+    pre_edge = (before[0], alternative[1]) if alternative else before
     return _Data(spectra, noise, aside, usable, channels, energy, counts, variance, order, pre_edge)
 
 

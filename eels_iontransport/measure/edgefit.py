@@ -8,7 +8,6 @@ of composition.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -151,8 +150,9 @@ def fit(
 ) -> EdgeFit:
     """Joint fit of R spectra. energy_ev (m,), counts and variance (R, m), exponents (R,) of the backgrounds.
 
-    order: of the background's bend. step: form of the onsets. Shapes start at the recipe's and are held near them by priors (`edges.prior_sigma`). The covariance includes the
-    shapes' freedom and is widened where the model does not describe the data (reduced chi-squared above one).
+    order: of the background's bend. step: form of the onsets. Shapes start at the recipe's and are held near them by
+    priors (`edges.prior_sigma`). The covariance includes the shapes' freedom and is widened where the model does not
+    describe the data (reduced chi-squared above one).
     Raises UnusableInput where the range is too short to hold the parameters.
     """
     problem = _Problem(energy_ev, counts, variance * correlation, edges, exponents, order, step)

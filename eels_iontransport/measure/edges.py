@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Sequence
 
 import numpy as np
 from scipy.special import erf, expit
@@ -68,14 +68,17 @@ def _step(beyond_ev: np.ndarray, width_ev: float, form: str) -> np.ndarray:
 
 def prior_sigma(edge: Edge) -> np.ndarray:
     """Standard deviations of the free parameters of a shape, in the order of `deformed`."""
-    return np.array([ONSET_PRIOR_EV, WIDTH_PRIOR, DECAY_PRIOR] + [CENTRE_PRIOR_EV, WIDTH_PRIOR, WEIGHT_PRIOR] * len(edge.white_lines))
+    return np.array(
+        [ONSET_PRIOR_EV, WIDTH_PRIOR, DECAY_PRIOR]
+        + [CENTRE_PRIOR_EV, WIDTH_PRIOR, WEIGHT_PRIOR] * len(edge.white_lines)
+    )
 
 
 def deformed(edge: Edge, parameters: np.ndarray) -> Edge:
     """The edge with its shape changed; all zero is the edge itself.
 
-    parameters: addend of the onset in eV, ln of its width's factor, addend of the decay exponent, then for every white line the addend of
-    its centre in eV and the ln of the factors of its width and weight.
+    parameters: addend of the onset in eV, ln of its width's factor, addend of the decay exponent, then for every white
+    line the addend of its centre in eV and the ln of the factors of its width and weight.
     """
     lines = tuple(
         replace(

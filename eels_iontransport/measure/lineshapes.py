@@ -45,7 +45,10 @@ def voigt_fwhm_slopes(sigma: float, gamma: float) -> tuple[float, float]:
 
 
 def sigma_for_fwhm(fwhm: float, gamma: float) -> tuple[float, float]:
-    """The sigma at which a Voigt line with this gamma has the given FWHM, and d sigma / d gamma; (0, 0) if gamma alone is wider."""
+    """The sigma at which a Voigt line with this gamma has the given FWHM, and d sigma / d gamma.
+
+    (0, 0) if gamma alone is wider.
+    """
     gaussian = fwhm - _LORENTZ * gamma
     square = gaussian**2 - _LORENTZ_SQUARED * gamma**2
     if gaussian <= 0 or square <= 0:

@@ -56,14 +56,18 @@ def plural_scattering(core_loss: Spectra, valence: Spectra) -> Plural:
     n, m = core_loss.rows.shape
     result = Plural(np.full((n, m), np.nan), np.full(n, np.nan), np.full(n, np.nan))
     if len(valence.rows) != n:
-        message = f"The valence scan has {len(valence.rows)} pixels and the core-loss scan {n}; plural scattering stays."
+        message = (
+            f"The valence scan has {len(valence.rows)} pixels and the core-loss scan {n}; plural scattering stays."
+        )
         return Plural(result.counts, result.scale, result.zero_ev, (Flag("PLURAL_PIXELS", message),))
     flags = []
     zeros = zlp.measure(valence)
-    for i in np.flatnonzero(core_loss.valid & valence.valid):
+    for i in np.flatnonzero(core_loss.valid & valence.valid).tolist():
         row = None if zeros.saturated[i] else _row(core_loss, valence, i)
         if row is None:
-            message = "The valence scan has no usable ZLP or does not overlap the core-loss scan; plural scattering stays."
+            message = (
+                "The valence scan has no usable ZLP or does not overlap the core-loss scan; plural scattering stays."
+            )
             flags.append(Flag("PLURAL_UNKNOWN", message))
             continue
         result.counts[i], result.scale[i], result.zero_ev[i] = row

@@ -62,7 +62,8 @@ def t_over_lambda(spectra: Spectra, noise: NoiseModel | None = None) -> Thicknes
             continue
         columns[:, i], doubts = _row(spectra.energy.energies_ev, spectra.rows[i], noise)
         flags.extend(doubts)
-    return Thickness(*columns, flags=unique(flags))
+    value, sigma, systematic, tail, dark = columns
+    return Thickness(value, sigma, systematic, tail, dark, unique(flags))
 
 
 class _Split(NamedTuple):

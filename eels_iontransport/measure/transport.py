@@ -12,9 +12,10 @@ the Meyer-Neldel energy (none: infinite), r the boundary's Li:Co over the grains
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import NamedTuple, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from ..data.flags import Flag
 BOLTZMANN_EV_PER_K = 8.617333262e-5
 PROPORTIONAL, VACANCIES = "proportional", "vacancies"
 CARRIER_MODELS = (PROPORTIONAL, VACANCIES)
+Ratio = float | np.ndarray
 _PERCENTILES_68 = (15.865525393145708, 84.13447460685429)
 
 
@@ -125,12 +127,12 @@ class Factors(NamedTuple):
         return self.mobility * self.carriers
 
 
-def activation_energy_factor(frequency_factor: np.ndarray, assumptions: Assumptions) -> np.ndarray:
+def activation_energy_factor(frequency_factor: Ratio, assumptions: Assumptions) -> np.ndarray:
     """Ea of the boundary over that of the grain, from the same ratio of the shift peak's frequency."""
     return np.asarray(frequency_factor, float) ** assumptions.frequency_exponent
 
 
-def mobility_factor(frequency_factor: np.ndarray, assumptions: Assumptions) -> np.ndarray:
+def mobility_factor(frequency_factor: Ratio, assumptions: Assumptions) -> np.ndarray:
     """Diffusivity (and, at one temperature, mobility) of the boundary over that of the grain."""
     rise_ev = assumptions.bulk_activation_energy_ev * (activation_energy_factor(frequency_factor, assumptions) - 1)
     per_ev = 1 / (BOLTZMANN_EV_PER_K * assumptions.temperature_k)
@@ -140,17 +142,17 @@ def mobility_factor(frequency_factor: np.ndarray, assumptions: Assumptions) -> n
     return prefactor * np.exp(-rise_ev * per_ev)
 
 
-def carrier_factor(lithium_factor: np.ndarray, assumptions: Assumptions) -> np.ndarray:
+def carrier_factor(lithium_factor: Ratio, assumptions: Assumptions) -> np.ndarray:
     """Carriers of the boundary over those of the grain, from the same ratio of Li:Co; never negative."""
-    lithium_factor = np.maximum(np.asarray(lithium_factor, float), 0.0)
+    lithium = np.maximum(np.asarray(lithium_factor, float), 0.0)
     if assumptions.carrier_model == PROPORTIONAL:
-        return lithium_factor
+        return lithium
     grain = assumptions.lithium_content
-    boundary = np.minimum(grain * lithium_factor, 1.0)
+    boundary = np.minimum(grain * lithium, 1.0)
     return boundary * (1 - boundary) / (grain * (1 - grain))
 
 
-def factors(frequency_factor: np.ndarray, lithium_factor: np.ndarray, assumptions: Assumptions) -> Factors:
+def factors(frequency_factor: Ratio, lithium_factor: Ratio, assumptions: Assumptions) -> Factors:
     """All factors for ratios boundary over grain of the frequency and of Li:Co (floats or arrays of draws)."""
     return Factors(
         activation_energy_factor(frequency_factor, assumptions),

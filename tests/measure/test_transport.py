@@ -47,7 +47,9 @@ def test_mobility_by_hand():
 def test_meyer_neldel_energy_of_kt_cancels_the_barrier():
     thermal_ev = 8.617333262e-5 * 300
     assert published(meyer_neldel_ev=thermal_ev).mobility_factor.value == pytest.approx(1.0)
-    assert published(meyer_neldel_ev=2 * thermal_ev).mobility_factor.value == pytest.approx(math.sqrt(0.42717), abs=2e-5)
+    assert published(meyer_neldel_ev=2 * thermal_ev).mobility_factor.value == pytest.approx(
+        math.sqrt(0.42717), abs=2e-5
+    )
 
 
 def test_carrier_models_disagree_even_in_sign():
@@ -60,7 +62,9 @@ def test_conductivity_error_is_that_of_a_product_of_lognormals():
     result = published()
     slope = -0.3 / (8.617333262e-5 * 300) * 2 * 51.8 / 2500  # d ln(mobility) / d shift, per meV
     relative = math.hypot(slope * 0.2, 0.03 / 0.73)
-    assert result.conductivity_change.sigma == pytest.approx((1 + result.conductivity_change.value) * relative, rel=0.06)
+    assert result.conductivity_change.sigma == pytest.approx(
+        (1 + result.conductivity_change.value) * relative, rel=0.06
+    )
 
 
 def test_spread_covers_every_combination():
