@@ -125,12 +125,6 @@ def attach_session(
             "roles": roles,
             presentation.AUTOMATIC: "{}",
         }
-            "version": VERSION,
-            "material": material,
-            "mode": mode,
-            "roles": roles,
-            presentation.AUTOMATIC: "{}",
-        }
         computation = computations.create(
             document_model,
             COMPUTATION_ID,
