@@ -18,7 +18,7 @@ from eels_iontransport.data.record import Role
 from eels_iontransport.simulation.microscope import SimulatedMicroscope
 from eels_iontransport.simulation.specimen import SURVEY_NM
 
-from . import demo, menus
+from . import demo, live, menus
 from .host import application, menu
 from .panel.form import Form
 from .panel.panel import IonTransportPanel, find_panel
@@ -74,8 +74,8 @@ async def demonstrate(
     run, survey = controller.last_run, surveys.item()
     if run is None or survey is None:
         raise UnusableInput(f"The demonstration could not start: {'; '.join(controller.reasons())}")
-    await _until(lambda: Role.VIBRATIONAL in run.items() or not controller.is_busy)
-    if Role.VIBRATIONAL in run.items():
+    await _until(lambda: run.has_live_results or not controller.is_busy)
+    if run.has_live_results:
         menus.show_results(window, run.items()[Role.VIBRATIONAL], survey)
     await _until(lambda: not controller.is_busy)
     assert run.outcome is not None

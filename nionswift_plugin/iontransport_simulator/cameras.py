@@ -19,7 +19,9 @@ from .scan import Device, field_of
 
 EELS, RONCHIGRAM = "eels", "ronchigram"
 EELS_CAMERA_ID, RONCHIGRAM_CAMERA_ID = "iontransport_simulator_eels", "iontransport_simulator_ronchigram"
-_EELS_ROWS = 4  # a power of two, so that the rows of a frame add up to its counts without rounding
+# A power of two, so that the rows of a frame add up to its counts without rounding; with fewer than 28 the thumbnail
+# of the live view fails in the host.
+_EELS_ROWS = 64
 _RONCHIGRAM_PIXELS = 128
 _SHORTEST_WALL_MS = 0.5  # the host divides by the exposure
 _SHORTEST_LIVE_WALL_MS = 10.0  # a live view faster than this only keeps the processor busy

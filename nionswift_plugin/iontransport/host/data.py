@@ -23,6 +23,7 @@ _LOG = logging.getLogger(__name__)
 UPDATE_PERIOD_S = 0.2  # an update costs the window 30 to 80 ms
 LARGE_VALUES = 10 * 2048**2  # from here on the host keeps an item in HDF5
 FRAME_ROLES = (Role.ZLP, Role.ALOOF)
+LOGARITHMIC_ROLES = (*FRAME_ROLES, Role.POINTS, Role.VIBRATIONAL)  # losses are a thousandth of the zero-loss peak
 
 OnItem = Callable[[DataItem.DataItem, Record], None]
 
@@ -61,10 +62,19 @@ class ItemRecorder:
         session = ApplicationData.get_session_metadata_dict()
         Acquisition.session_manager.update_session_metadata_dict(self._document_model, session)
         item.session_metadata = session
+        self._show_as_plot(item, record)
         self.items[record.role] = item
         if self._on_item is not None:
             self._on_item(item, record)
         return item
+
+    def _show_as_plot(self, item: DataItem.DataItem, record: Record) -> None:
+        """As a plot: a few rows of 2048 channels make a sliver of an image, on whose thumbnail the host fails."""
+        display_item = self._document_model.get_display_item_for_data_item(item)
+        if display_item is not None:
+            display_item.display_type = "line_plot"
+            if record.role in LOGARITHMIC_ROLES:
+                display_item.set_display_property("y_style", "log")
 
 
 class ItemSink:
