@@ -18,7 +18,7 @@ from eels_iontransport.data.record import Role
 from eels_iontransport.simulation.microscope import SimulatedMicroscope
 from eels_iontransport.simulation.specimen import SURVEY_NM
 
-from . import demo, live, menus
+from . import demo, menus
 from .host import application, menu
 from .panel.form import Form
 from .panel.panel import IonTransportPanel, find_panel
