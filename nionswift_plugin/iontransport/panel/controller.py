@@ -51,9 +51,11 @@ class Controller:
         self._microscope: Microscope | None = None
         self._missing: tuple[str, ...] = ()
         self._asked = -ASK_MICROSCOPE_S
+        self._is_closed = False
 
     def close(self) -> None:
-        """The window closes: a run is aborted, its rows are kept."""
+        """The window closes: a run is aborted, its rows are kept. May be called twice."""
+        self._is_closed = True
         if self._run is not None:
             self._run.close()
             self._run = None
@@ -72,6 +74,8 @@ class Controller:
 
     def poll(self) -> None:
         """Take in what threads have done since; keeps marks and live results up to date."""
+        if self._is_closed:
+            return
         outcome = self.surveys.poll()
         if outcome is not None:
             self._notice = outcome

@@ -40,6 +40,18 @@ class IonTransportPanel(Panel.Panel):
         )
         self._refreshed = 0.0
         self._failed = False
+        self._end_run_before_closing(document_controller)
+
+    def _end_run_before_closing(self, window: DocumentController.DocumentController) -> None:
+        """A run ends while the window is still whole: its items change, and half a window cannot follow that."""
+        before = window.on_close
+
+        def closing() -> None:
+            self.controller.close()
+            if before is not None:
+                before()
+
+        window.on_close = closing
 
     def periodic(self) -> None:
         """Called by the host many times a second, also while the panel is hidden."""

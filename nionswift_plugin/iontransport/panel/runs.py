@@ -62,6 +62,19 @@ class Run:
         self.abort()
         if self._handle.join(CLOSE_WAIT_S) is None:
             _LOG.warning("The run did not end within %g s of closing the window", CLOSE_WAIT_S)
+        self._let_the_host_catch_up()
+
+    def _let_the_host_catch_up(self) -> None:
+        """Other panels follow the probe and the scan a moment later, which has to be before they are closed."""
+        loop = self.document_model.event_loop
+        if loop is not None and not loop.is_running():
+            loop.stop()  # after one round of what waits
+            loop.run_forever()
+
+    @property
+    def has_live_results(self) -> bool:
+        """The line's items are there, and analysed as they grow."""
+        return bool(self._attached) and not self.notice
 
     def readout(self) -> dict[str, Any] | None:
         """The live readout of what this run has acquired; None before there is any."""
