@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Mapping
 
 import numpy as np
 
 from .chemistry import Chemistry
 from .data.flags import Flag, unique
+from .data.record import Record
 from .data.regions import BOUNDARY, GRAIN_1, GRAIN_2, NAMES
 from .data.spectrum import Spectra
 from .data.units import mev
 from .decomposition.result import Decomposition
-from .materials import Recipe
+from .materials import Band, Recipe
 from .measure import transport
+from .measure.composition import Change
 from .provenance import provenance
 from .quantity import quantity, unknown
 from .vibrational import Prepared, Vibrations
@@ -40,27 +43,49 @@ class Findings:
         """The published procedure does not ask whether its model describes the data; it is reproduced to the letter."""
         return self.mode == "published"
 
+    @cached_property
+    def transport(self) -> transport.TransportEstimate | None:
+        """The transport estimate, where the recipe has constants for it and a shift peak."""
+        constants = self.recipe.transport
+        if constants is None or self.recipe.shift_peak is None or not self.line.spectra.is_line:
+            return None
+        assumptions = self.assumptions
+        if assumptions is None:
+            fields = transport.Assumptions.__dataclass_fields__
+            assumptions = transport.Assumptions(**{name: getattr(constants, name) for name in fields})
+        shift = _shift(self)
+        grains = [shift[f"{name}_mev"]["value"] for name in GRAINS]
+        known = [centre for centre in grains if centre is not None]
+        change = self.chemistry.change.relative_change if self.chemistry.change is not None else (None, None)
+        blue = shift["blue_shift_mev"]
+        centre = sum(known) / len(known) if known else None
+        return transport.estimate(blue["value"], blue["sigma"], centre, *change, assumptions)
+
     def flags(self) -> tuple[Flag, ...]:
-        return unique([*_zlp_flags(self.line), *self.chemistry.flags, *self.vibrations.flags, *_peak_flags(self)])
+        return unique(
+            [
+                *_zlp_flags(self.line),
+                *_line_flags(self),
+                *self.chemistry.flags,
+                *self.vibrations.flags,
+                *_peak_flags(self),
+                *(self.transport.flags if self.transport is not None else ()),
+            ]
+        )
 
     def profiles(self) -> dict[str, np.ndarray]:
         """Values along the line, (n,), nan where there is none."""
-        n = len(self.line.spectra.rows)
-        found = {
-            "zlp_position_mev": mev(self.line.zero.position_ev),
-            "zlp_fwhm_mev": mev(self.line.zero.fwhm_ev),
-            "thickness": self._along(self.chemistry.thickness.value if self.chemistry.thickness else None, n),
-        }
-        peak = self.recipe.shift_peak
-        if peak is not None and self.line.spectra.is_line:
-            found["ldo_centre_mev"], found["ldo_centre_sigma_mev"] = _centres(self.vibrations.rows, peak, n, self.reports_misfits)
+        position, n = self.line.spectra.position_nm, len(self.line.spectra.rows)
+        found = {"zlp_position_mev": mev(self.line.zero.position_ev), "zlp_fwhm_mev": mev(self.line.zero.fwhm_ev)}
+        if self.recipe.shift_peak is not None and self.line.spectra.is_line:
+            found["ldo_centre_mev"], found["ldo_centre_sigma_mev"] = _centres(
+                self.vibrations.rows, self.recipe.shift_peak, n, self.reports_misfits
+            )
+        if self.chemistry.ratio_scan is not None:
+            found["li_to_co"], found["li_to_co_sigma"] = self.chemistry.ratio_scan.at(position)
+        if self.chemistry.thickness_scan is not None:
+            found["thickness"], found["thickness_sigma"] = self.chemistry.thickness_scan.at(position)
         return found
-
-    def _along(self, values: np.ndarray | None, n: int) -> np.ndarray:
-        """Values of another scan of the same line at the places of this one."""
-        if values is None or len(values) < 1:
-            return np.full(n, np.nan)
-        return np.interp(self.line.spectra.position_nm, self.chemistry.thickness_position_nm, values, np.nan, np.nan)
 
 
 def assemble(findings: Findings, inputs: Mapping[str, Spectra], parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,8 +99,15 @@ def assemble(findings: Findings, inputs: Mapping[str, Spectra], parameters: Mapp
     content["noise"] = line.noise.to_dict()
     if line.spectra.is_line and recipe.shift_peak is not None:
         content["ldo_peak"] = _shift(findings)
-    if findings.chemistry.thickness is not None:
-        content["thickness"] = _by_region(findings)
+    if findings.chemistry.change is not None:
+        content["li_to_co"] = _ratio(findings.chemistry.change)
+        content["elements"] = _elements(findings.chemistry.change)
+    if findings.chemistry.thickness is not None and line.spectra.is_line:
+        content["thickness"] = _thickness(findings)
+    if findings.transport is not None:
+        content |= _transport(findings.transport)
+    if line.spectra.is_line and recipe.bands:
+        content["bands"] = [_band(findings, band) for band in recipe.bands]
     content["peaks"] = _peaks(findings)
     if line.spectra.is_line:
         content["profiles"] = {"position_nm": line.spectra.position_nm.tolist()}
@@ -125,6 +157,24 @@ def _zlp_flags(line: Prepared) -> list[Flag]:
         flags.append(Flag("NO_ZLP", message))
     if invalid:
         flags.append(Flag("ROWS_MISSING", f"{invalid} of {rows} rows hold no data and are left out."))
+    return flags
+
+
+def _line_flags(findings: Findings) -> list[Flag]:
+    """What is odd about the line as such, and regions that the scan has not reached."""
+    spectra, regions = findings.line.spectra, findings.chemistry.regions
+    if not spectra.is_line:
+        return []
+    flags = []
+    if spectra.step_nm is None:
+        flags.append(Flag("NO_STEP", "The line has no step in nm, so positions count pixels; calibrate its first axis."))
+    record = Record.from_metadata(spectra.metadata)
+    if record is not None and record.saturated_frames:
+        message = f"{record.saturated_frames} frames of the line were saturated before they were summed; expose for less time."
+        flags.append(Flag("FRAMES_SATURATED", message))
+    for name, region in regions or ():
+        if not (region.mask(spectra.position_nm) & findings.line.usable).any():
+            flags.append(Flag("REGION_EMPTY", f"No usable row lies in the {_words(name)}; move it or wait for the scan."))
     return flags
 
 
@@ -252,19 +302,78 @@ def _with_spread(d: Decomposition, peak: str, name: str, row: int, spread: float
     return d.value(peak, name)[row], float(np.hypot(d.sigma(peak, name)[row], spread))
 
 
-def _by_region(findings: Findings) -> dict[str, Any]:
+def _ratio(change: Change) -> dict[str, Any]:
+    regions = {name: quantity(*change.ratio[name], "") for name in NAMES}
+    return {
+        **regions,
+        "relative_change": quantity(*change.relative_change, ""),
+        "uncorrected_relative_change": quantity(*change.uncorrected_relative_change, ""),
+    }
+
+
+def _elements(change: Change) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "relative_change": quantity(*value, ""), "separable": bool(np.isfinite(value.value))}
+        for name, value in change.elements.items()
+    ]
+
+
+def _thickness(findings: Findings) -> dict[str, Any]:
     """Mean t/lambda of each region; the systematic part does not average out."""
     chemistry = findings.chemistry
     result = {name: unknown("") for name in NAMES}
-    if chemistry.regions is None or chemistry.thickness is None:
+    if chemistry.regions is None or chemistry.thickness is None or chemistry.thickness_scan is None:
         return result
     for name, region in chemistry.regions:
-        mask = region.mask(chemistry.thickness_position_nm) & np.isfinite(chemistry.thickness.value)
+        mask = region.mask(chemistry.thickness_scan.position_nm) & np.isfinite(chemistry.thickness.value)
         if mask.any():
             statistical = np.sqrt(np.sum(chemistry.thickness.sigma[mask] ** 2)) / mask.sum()
             sigma = float(np.hypot(statistical, chemistry.thickness.systematic[mask].mean()))
             result[name] = quantity(float(chemistry.thickness.value[mask].mean()), sigma, "")
     return result
+
+
+def _transport(estimate: transport.TransportEstimate) -> dict[str, Any]:
+    spread = estimate.spread
+    known = np.isfinite(spread.low)
+    return {
+        "activation_energy": {"relative_change": _estimated(estimate.activation_energy_change)},
+        "conductivity": {
+            "relative_change": _estimated(estimate.conductivity_change),
+            "mobility_factor": _estimated(estimate.mobility_factor),
+            "carrier_factor": _estimated(estimate.carrier_factor),
+            "over_assumptions": {"low": spread.low, "high": spread.high} if known else None,
+        },
+        "assumptions": asdict(estimate.assumptions),
+    }
+
+
+def _estimated(estimate: transport.Estimate) -> dict[str, Any]:
+    return quantity(estimate.value, estimate.sigma, "", estimate.interval_68)
+
+
+def _band(findings: Findings, band: Band) -> dict[str, Any]:
+    """Losses in a band over ZLP counts, background removed by the fit; its error is that of the fitted areas."""
+    values = {name: _band_losses(findings, name, band) for name in NAMES}
+    (one, one_sigma), (at, at_sigma), (two, two_sigma) = (values[name] for name in NAMES)
+    mean, mean_sigma = 0.5 * (one + two), 0.5 * np.hypot(one_sigma, two_sigma)
+    change = at / mean - 1 if mean > 0 else np.nan
+    sigma = np.hypot(at_sigma, at / mean * mean_sigma) / mean if mean > 0 else np.nan
+    regions = {name: quantity(*values[name], "") for name in NAMES}
+    return {"name": band.name, **regions, "relative_change": quantity(change, sigma, "")}
+
+
+def _band_losses(findings: Findings, group: str, band: Band) -> tuple[float, float]:
+    vibrations, d = findings.vibrations, findings.vibrations.together
+    if d is None or group not in vibrations.names or not d.described[vibrations.names.index(group)]:
+        return np.nan, np.nan
+    row = vibrations.names.index(group)
+    inside = (d.energy_mev[row] >= band.low_mev) & (d.energy_mev[row] <= band.high_mev)
+    share = d.lines[row][:, inside].sum(axis=1) / np.maximum(d.lines[row].sum(axis=1), 1e-300)
+    losses = (d.counts[row] - d.background[row])[inside].sum()
+    errors = np.nan_to_num(d.sigmas["area"][row]) * share / (d.energy_mev[row, 1] - d.energy_mev[row, 0])
+    integral = vibrations.integrals[group]
+    return float(losses / integral), float(np.sqrt(np.sum(errors**2)) / integral)
 
 
 def _centres(rows: tuple[Decomposition | None, ...], peak: str, n: int, misfits: bool) -> tuple[np.ndarray, np.ndarray]:

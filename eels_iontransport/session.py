@@ -14,18 +14,25 @@ from .data.errors import UnusableInput
 from .data.record import Role
 from .data.regions import SPECTRUM, Regions
 from .data.spectrum import EnergyAxis, Spectra
-from .data.units import ev, mev
 from .decomposition.fitting import MODES, Stop, never
 from .evaluation import Evaluation, fitted_spectrum
 from .materials import Recipe
 from .materials.recipe import Interval
 from .measure.transport import Assumptions
 from .readout import Findings, assemble
-from .vibrational import Memory, Prepared, Progress, Vibrations, measure_vibrations, prepare, silent
+from .vibrational import (
+    Memory,
+    Prepared,
+    Progress,
+    Vibrations,
+    measure_vibrations,
+    normalised_line,
+    prepare,
+    silent,
+)
 
 ROLES = tuple(role.value for role in (Role.VIBRATIONAL, Role.ALOOF, Role.ZLP, Role.VALENCE, Role.CORE_LOSS))
 STRETCHES = 3  # without regions, so many equal stretches of the line are fitted together
-MAP_MARGIN_MEV = 8.0  # the normalised map shows this much beyond the fit window
 
 
 class Session:
@@ -149,7 +156,7 @@ def _evaluation(findings: Findings, readout: dict[str, Any]) -> Evaluation:
     aloof = None
     if vibrations.model is not None and vibrations.model.aloof is not None:
         aloof = fitted_spectrum(vibrations.model.aloof, 0, vibrations.model.aloof_integral)
-    normalised, axis = _normalised(line, findings.recipe)
+    normalised, axis = normalised_line(line, findings.recipe.wide_window_mev)
     return Evaluation(
         readout,
         line.spectra.position_nm,
@@ -165,19 +172,3 @@ def _evaluation(findings: Findings, readout: dict[str, Any]) -> Evaluation:
         chemistry.map_axis,
         findings.flags(),
     )
-
-
-def _normalised(line: Prepared, recipe: Recipe) -> tuple[np.ndarray | None, EnergyAxis | None]:
-    """Counts over ZLP integral, (n, m), on a common axis from the ZLP; for display only, thus interpolated."""
-    low, high = recipe.wide_window_mev
-    step = line.spectra.energy.step_ev
-    low_ev, high_ev = ev(max(low - MAP_MARGIN_MEV, 5.0)), ev(high + MAP_MARGIN_MEV)
-    size = int((high_ev - low_ev) / step)
-    if size < 2 or high_ev > line.spectra.energy.end_ev:
-        return None, None
-    axis = EnergyAxis(low_ev, step, size)
-    result = np.full((len(line.spectra.rows), size), np.nan)
-    for row in np.flatnonzero(line.usable & (line.integral > 0)):
-        energy = line.spectra.energy.energies_ev - line.zero.position_ev[row]
-        result[row] = np.interp(axis.energies_ev, energy, line.spectra.rows[row]) / line.integral[row]
-    return result / mev(step), axis

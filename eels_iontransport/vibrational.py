@@ -11,8 +11,8 @@ import numpy as np
 from .data.errors import UnusableInput
 from .data.flags import Flag
 from .data.noise import NoiseModel
-from .data.spectrum import Spectra
-from .data.units import ev
+from .data.spectrum import EnergyAxis, Spectra
+from .data.units import ev, mev
 from .decomposition import response as responses
 from .decomposition.fitting import Setup, Stop, fit_aloof, fit_rows, fit_together, never
 from .decomposition.layout import KnownShapes
@@ -26,6 +26,8 @@ from .measure import zlp
 from .measure.alignment import Aligned, aligned_row, aligned_sum
 
 ZLP_HALF_WIDTH_MEV = 2.5  # the ZLP integral by which spectra are normalised runs this far to both sides
+MAP_MARGIN_MEV = 8.0  # normalised spectra show this much beyond the fit window ...
+LOWEST_MEV = 5.0  # ... but no ZLP
 SHAPE_DIGITS = 2  # rows see common shapes to 0.01 meV: no centre feels it, and rows need no refit for less
 
 
@@ -61,6 +63,24 @@ def prepare(spectra: Spectra) -> Prepared:
     noise = noises.for_spectra(spectra)
     zero = zlp.measure(spectra, noise.variance_per_count * noise.correlation)
     return Prepared(spectra, noise, zero, zlp.integral(spectra, zero.position_ev, ev(ZLP_HALF_WIDTH_MEV)))
+
+
+def normalised_line(line: Prepared, window_mev: Interval) -> tuple[np.ndarray | None, EnergyAxis | None]:
+    """Counts over ZLP integral in 1/meV, (n, m), on a common axis from the ZLP around the window; nan without data.
+
+    Interpolated, thus for displays and for looking for boundaries, never for fits. None where the spectra end before.
+    """
+    low_ev, high_ev = ev(max(window_mev[0] - MAP_MARGIN_MEV, LOWEST_MEV)), ev(window_mev[1] + MAP_MARGIN_MEV)
+    energy = line.spectra.energy
+    size = int((high_ev - low_ev) / energy.step_ev)
+    if size < 2 or high_ev > energy.end_ev:
+        return None, None
+    axis = EnergyAxis(low_ev, energy.step_ev, size)
+    result = np.full((len(line.spectra.rows), size), np.nan)
+    for row in np.flatnonzero(line.usable & (line.integral > 0)):
+        own = energy.energies_ev - line.zero.position_ev[row]
+        result[row] = np.interp(axis.energies_ev, own, line.spectra.rows[row]) / line.integral[row]
+    return result / mev(energy.step_ev), axis
 
 
 class Memory:
