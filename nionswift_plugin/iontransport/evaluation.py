@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 NO_ROWS = "no rows yet"
 _SAME_PLACE = 1e-6
 
-Intervals = Mapping[str, Sequence[float]]
+Intervals = Mapping[str, tuple[float, float]]
 
 
 class Item(Protocol):
@@ -55,7 +55,7 @@ class Shown:
     is_fitting: bool = False  # fits of the newest data are under way; those shown are of data before
     is_settled: bool = True  # no more rows are to come and no fits under way
     roles: wording.Roles = wording.Roles()
-    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    intervals: Intervals = field(default_factory=dict)
     automatic: bool = True
 
 
@@ -141,7 +141,7 @@ class LiveSession:
             is_fitting=not is_current,
             is_settled=is_current and not is_running,
             roles=wording.Roles(recipe.shift_peak, recipe.ratio),
-            intervals=results.fractions(newest.regions, axis, rows) if newest.regions and line.is_line else {},
+            intervals=_intervals(newest, line, is_settled=is_current and not is_running),
             automatic=given is None,
         )
 
@@ -198,6 +198,15 @@ def _equal(spectra: Spectra, others: Spectra) -> bool:
     return np.array_equal(spectra.valid, others.valid) and np.array_equal(spectra.counts, others.counts)
 
 
+def _intervals(evaluation: Evaluation, line: Spectra, *, is_settled: bool) -> Intervals:
+    """Where to draw the regions; where the whole line shows no boundary, somewhere for the operator to drag them."""
+    if not line.is_line:
+        return {}
+    if evaluation.regions is None:
+        return results.DEFAULT_INTERVALS if is_settled else {}
+    return results.fractions(evaluation.regions, results.line_axis(line.position_nm), len(line.rows))
+
+
 def _progress(item: Item | None) -> str:
     """ "18 of 40 rows" while rows arrive or where they have stopped short, else empty."""
     record = Record.from_metadata(item.metadata) if item is not None else None
@@ -223,4 +232,4 @@ def _same(intervals: Intervals, others: Intervals) -> bool:
 def _regions(intervals: Intervals | None, axis: results.Axis, rows: int) -> Regions | None:
     if intervals is None:
         return None
-    return results.regions_from_fractions({name: (ends[0], ends[1]) for name, ends in intervals.items()}, axis, rows)
+    return results.regions_from_fractions(intervals, axis, rows)

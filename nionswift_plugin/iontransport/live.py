@@ -116,29 +116,10 @@ def attach_session(
         by_role = {**_items_by_role(computation), **by_role}
     wanted = results.expected(recipe, [role.value for role in by_role], spectra_of(vibrational).is_line)
     added = _new_outputs(document_model, [name for name in wanted if name not in made], recipe, vibrational)
-    roles = json.dumps({str(item.uuid): role.value for role, item in by_role.items()})
     if computation is None:
-        values: dict[str, str | int | float] = {
-            "version": VERSION,
-            "material": material,
-            "mode": mode,
-            "roles": roles,
-            presentation.AUTOMATIC: "{}",
-        }
-        computation = computations.create(
-            document_model,
-            COMPUTATION_ID,
-            master=(Role.VIBRATIONAL.value, vibrational),
-            sources=[item for role, item in by_role.items() if role is not Role.VIBRATIONAL],
-            values=values,
-            outputs=added,
-            label=SessionComputation.label,
-        )
+        computation = _create(document_model, by_role, material, mode, added)
     else:
-        for name, item in added.items():
-            computations.add_output(computation, name, item)
-        computations.set_value(computation, "roles", roles)
-        computations.add_sources(computation, by_role.values())
+        _join(computation, by_role, added)
     if regions is not None:
         _give_regions(document_model, computation, regions)
     return computations.outputs(computation)
@@ -191,6 +172,48 @@ def _kept(computation: Symbolic.Computation) -> Mapping[str, Any]:
     fit = computations.outputs(computation).get(results.FIT)
     content: Mapping[str, Any] = fit.metadata.get(METADATA_KEY, {}) if fit is not None else {}
     return content
+
+
+def _create(
+    document_model: DocumentModel.DocumentModel,
+    items: Mapping[Role, DataItem.DataItem],
+    material: str,
+    mode: str,
+    outputs: Mapping[str, DataItem.DataItem],
+) -> Symbolic.Computation:
+    values: dict[str, str | int | float] = {
+        "version": VERSION,
+        "material": material,
+        "mode": mode,
+        "roles": _roles(items),
+        presentation.AUTOMATIC: "{}",
+    }
+    return computations.create(
+        document_model,
+        COMPUTATION_ID,
+        master=(Role.VIBRATIONAL.value, items[Role.VIBRATIONAL]),
+        sources=[item for role, item in items.items() if role is not Role.VIBRATIONAL],
+        values=values,
+        outputs=outputs,
+        label=SessionComputation.label,
+    )
+
+
+def _join(
+    computation: Symbolic.Computation,
+    items: Mapping[Role, DataItem.DataItem],
+    outputs: Mapping[str, DataItem.DataItem],
+) -> None:
+    """Add items, and the outputs that they bring, to a session."""
+    for name, item in outputs.items():
+        computations.add_output(computation, name, item)
+    computations.set_value(computation, "roles", _roles(items))
+    computations.add_sources(computation, items.values())
+
+
+def _roles(items: Mapping[Role, DataItem.DataItem]) -> str:
+    """The parameter that tells the roles of the sources, of which some may be deleted later: JSON, by item."""
+    return json.dumps({str(item.uuid): role.value for role, item in items.items()})
 
 
 def _existing(

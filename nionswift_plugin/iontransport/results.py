@@ -18,6 +18,12 @@ LABELS = {region_names.GRAIN_1: "grain 1", region_names.BOUNDARY: "boundary", re
 
 MAP, REGIONS, FIT, SHIFT, RATIO, THICKNESS = "map", "regions", "fit", "shift", "ratio", "thickness"
 
+DEFAULT_INTERVALS = {
+    region_names.GRAIN_1: (0.05, 0.40),
+    region_names.BOUNDARY: (0.45, 0.55),
+    region_names.GRAIN_2: (0.60, 0.95),
+}
+
 NAMES = (MAP, REGIONS, FIT, SHIFT, RATIO, THICKNESS)
 PROFILES = (SHIFT, RATIO, THICKNESS)
 

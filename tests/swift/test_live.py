@@ -142,6 +142,18 @@ def test_found_regions_are_drawn_and_dragging_one_fits_again(doc, script, whole)
     assert graphics["boundary"].interval == (0.5, 0.6)
 
 
+def test_without_a_boundary_there_are_regions_to_drag(doc, script, monkeypatch):
+    monkeypatch.setattr("swift.live_support.FOUND", None)
+    item = doc.add("line", line_data(ROWS, Status.COMPLETE))
+    outputs = live.attach_session(doc.model, {"vibrational": item}, MATERIAL)
+    doc.pump(lambda: len(regions_of(doc, outputs)) == 3)
+    doc.idle()
+    assert all(asked.regions is None for asked in script.asked)
+    graphics = doc.display(outputs[results.SHIFT]).graphics
+    next(graphic for graphic in graphics if graphic.graphic_id == "boundary").interval = (0.5, 0.55)
+    doc.pump(lambda: script.asked[-1].regions is not None)
+
+
 def test_an_unchanged_document_is_not_analysed_again(doc, script, whole):
     asked = len(script.asked)
     doc.idle(1.0)
