@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +18,13 @@ BELIEVED = {1: 27.0, 2: 36.0, 3: 38.0}
 MINIMUM_GRAIN_PIXELS = 3
 WIDEST = 0.4  # of the line
 WIDTHS = 14
-EDGES_PIXELS = (0.4, 0.8, 1.6)  # standard deviations of the boundary's smooth edges that are tried
+EDGES_PIXELS = (0.3, 0.6, 1.2)  # standard deviations of the boundary's smooth edges that are tried
+PLATEAU = 3.3  # width over edge from which the middle holds 90 % of the boundary, so that its level is really seen
 PLACES_PER_PIXEL = 4
 MOST_PLACES = 200
 _CHUNK = 500  # candidates worked on at a time, for memory
 PURE_BOUNDARY, PURE_GRAIN = 0.9, 0.01  # share of the boundary in a pixel that is its own, and in one of a grain
+DIP_OVER_STEP = 15.0  # improvement by a level of the boundary's own; below, two levels and a step say as much
 COMPONENTS = 3
 
 
@@ -44,8 +46,16 @@ class Boundary:
 
 class _Candidate(NamedTuple):
     centre: float
-    width: float
+    width: float  # 0: a step from grain to grain
     edge: float
+
+
+class _Line(NamedTuple):
+    """The usable pixels: position (n,), profiles and their errors (n, p)."""
+
+    x: np.ndarray
+    profiles: np.ndarray
+    sigma: np.ndarray
 
 
 def find(position_nm: np.ndarray, profiles: np.ndarray, sigma: np.ndarray) -> Boundary:
@@ -61,21 +71,23 @@ def find(position_nm: np.ndarray, profiles: np.ndarray, sigma: np.ndarray) -> Bo
         message = f"The line has {len(x)} usable pixels, too few to look for a boundary; give the regions."
         return Boundary(None, flags=(Flag("BOUNDARY_TOO_SHORT", message),))
     step = float(np.median(np.diff(position_nm)))
+    line = _Line(x, profiles[usable], sigma[usable])
     candidates = _candidates(x, step)
-    misfits = _misfits(x, profiles[usable], sigma[usable], candidates)
-    chosen, least = _refined(x, profiles[usable], sigma[usable], candidates[int(np.argmin(misfits))], step)
-    freedom = max(profiles[usable].size - 4 * profiles.shape[1] - 3, 1)
-    excess = max(1.0, least / freedom)
-    improvement = float((_straight(x, profiles[usable], sigma[usable]) - least) / excess)
-    centre_sigma = _centre_sigma(candidates, misfits / excess, step)
-    if improvement < BELIEVED[min(profiles.shape[1], max(BELIEVED))]:
-        flag = Flag("BOUNDARY_NOT_FOUND", "No boundary stands out of the noise along the line; give the regions.")
-        return Boundary(None, chosen.centre, centre_sigma, chosen.width, improvement, (flag,))
+    misfits = _misfits(line, candidates)
+    chosen, least = _best(line, candidates, misfits, step)
+    straight, freedom = _straight(line), line.profiles.size - 2 * line.profiles.shape[1]
+    widened = max(1.0, least / max(freedom - 2 * line.profiles.shape[1] - 3, 1))
+    # Where the errors are too small, their scale is fitted too, and likelihoods compare by the logarithm.
+    improvement = straight - least if widened == 1.0 else freedom * float(np.log(straight / least))
+    found = Boundary(None, chosen.centre, _centre_sigma(candidates, misfits / widened, step), chosen.width, improvement)
+    if improvement < BELIEVED[min(line.profiles.shape[1], max(BELIEVED))]:
+        message = "No boundary stands out of the noise along the line; give the regions."
+        return replace(found, flags=(Flag("BOUNDARY_NOT_FOUND", message),))
     regions = _regions(position_nm, usable, chosen)
-    flags = ()
     if regions is None:
-        flags = (Flag("BOUNDARY_AT_END", "The boundary lies too close to an end of the line to tell its two grains."),)
-    return Boundary(regions, chosen.centre, centre_sigma, chosen.width, improvement, flags)
+        message = "The boundary lies too close to an end of the line to tell its two grains; give the regions."
+        return replace(found, flags=(Flag("BOUNDARY_AT_END", message),))
+    return replace(found, regions=regions)
 
 
 def spectral_profiles(
@@ -112,51 +124,61 @@ def shares(position_nm: np.ndarray, centre_nm: float, width_nm: float, edge_nm: 
 def _candidates(x: np.ndarray, step: float) -> list[_Candidate]:
     """Places, widths and edges to try, each with grains of at least three pixels beside it."""
     length = x[-1] - x[0]
-    widths = np.geomspace(step, max(WIDEST * length, 2 * step), WIDTHS)
+    widths = [0.0, *np.geomspace(step, max(WIDEST * length, 2 * step), WIDTHS)]
     margin = (MINIMUM_GRAIN_PIXELS - 0.5) * step
     return [
         _Candidate(float(centre), float(width), edge * step)
         for centre in np.arange(x[0] + margin, x[-1] - margin, max(step / PLACES_PER_PIXEL, length / MOST_PLACES))
         for width in widths
         for edge in EDGES_PIXELS
+        if width == 0 or width >= 0.99 * PLATEAU * edge * step
         if centre - 0.5 * width >= x[0] + margin and centre + 0.5 * width <= x[-1] - margin
     ]
 
 
-def _misfits(x: np.ndarray, profiles: np.ndarray, sigma: np.ndarray, candidates: list[_Candidate]) -> np.ndarray:
+def _misfits(line: _Line, candidates: list[_Candidate]) -> np.ndarray:
     """Chi-squared of every candidate, its levels and slope fitted; (candidates,)."""
-    slope = (x - x.mean()) / max(float(np.ptp(x)), 1e-300)
+    slope = (line.x - line.x.mean()) / max(float(np.ptp(line.x)), 1e-300)
     result = []
     for first in range(0, len(candidates), _CHUNK):
         chunk = candidates[first : first + _CHUNK]
         centre, width, edge = (np.array(column)[:, None] for column in zip(*chunk, strict=True))
-        slopes = np.broadcast_to(slope, (len(chunk), len(x)))[..., None]
-        basis = np.concatenate([shares(x, centre, width, edge), slopes], axis=-1)
-        pairs = zip(profiles.T, sigma.T, strict=True)
+        slopes = np.broadcast_to(slope, (len(chunk), len(line.x)))[..., None]
+        basis = np.concatenate([slopes, shares(line.x, centre, width, edge)[..., [0, 2, 1]]], axis=-1)
+        pairs = zip(line.profiles.T, line.sigma.T, strict=True)
         result.append(sum(_chi_squared(basis / error[:, None], profile / error) for profile, error in pairs))
     return np.concatenate(result)
 
 
-def _refined(
-    x: np.ndarray, profiles: np.ndarray, sigma: np.ndarray, start: _Candidate, step: float
-) -> tuple[_Candidate, float]:
+def _straight(line: _Line) -> float:
+    """Chi-squared of a straight line through each profile."""
+    basis = np.stack([np.ones_like(line.x), line.x - line.x.mean()], axis=-1)[None]
+    pairs = zip(line.profiles.T, line.sigma.T, strict=True)
+    return float(sum(_chi_squared(basis / error[:, None], profile / error)[0] for profile, error in pairs))
+
+
+def _best(line: _Line, candidates: list[_Candidate], misfits: np.ndarray, step: float) -> tuple[_Candidate, float]:
+    """The best candidate and its chi-squared: a step unless a level of the boundary's own says clearly more."""
+    steps = np.array([candidate.width == 0 for candidate in candidates])
+    dip, stepped = (int(np.flatnonzero(which)[np.argmin(misfits[which])]) for which in (~steps, steps))
+    scale = max(1.0, misfits[dip] / max(line.profiles.size, 1))
+    if misfits[stepped] - misfits[dip] < DIP_OVER_STEP * scale:
+        return candidates[stepped], float(misfits[stepped])
+    return _refined(line, candidates[dip], step)
+
+
+def _refined(line: _Line, start: _Candidate, step: float) -> tuple[_Candidate, float]:
     """The best candidate near one of the grid, and its chi-squared."""
 
     def misfit(parameters: np.ndarray) -> float:
         centre, width, edge = parameters * step
-        if not (0.5 * start.width <= width <= 2 * start.width and edge > 0.2 * step and abs(centre - start.centre) < step):
+        if abs(centre - start.centre) > step or not PLATEAU * max(edge, 0.2 * step) <= width <= 2 * start.width:
             return np.inf
-        return float(_misfits(x, profiles, sigma, [_Candidate(centre, width, edge)])[0])
+        return float(_misfits(line, [_Candidate(centre, width, edge)])[0])
 
     found = minimize(misfit, np.array(start) / step, method="Nelder-Mead", options={"maxiter": 120, "xatol": 0.01})
     centre, width, edge = (float(value) for value in found.x * step)
     return _Candidate(centre, width, edge), float(found.fun)
-
-
-def _straight(x: np.ndarray, profiles: np.ndarray, sigma: np.ndarray) -> float:
-    basis = np.stack([np.ones_like(x), x - x.mean()], axis=-1)[None]
-    pairs = zip(profiles.T, sigma.T, strict=True)
-    return float(sum(_chi_squared(basis / error[:, None], profile / error)[0] for profile, error in pairs))
 
 
 def _chi_squared(basis: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -167,10 +189,12 @@ def _chi_squared(basis: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _centre_sigma(candidates: list[_Candidate], misfits: np.ndarray, step: float) -> float:
-    """Half the range of centres whose best chi-squared lies within one of the best; at least that of the grid."""
+    """Spread of the centres, weighted by their likelihood, and of the grid."""
     centres = np.array([candidate.centre for candidate in candidates])
-    near = centres[misfits <= misfits.min() + 1.0]
-    return max(0.5 * float(np.ptp(near)), step / PLACES_PER_PIXEL / np.sqrt(12))
+    weight = np.exp(-0.5 * (misfits - misfits.min()))
+    mean = np.average(centres, weights=weight)
+    spread = np.sqrt(np.average((centres - mean) ** 2, weights=weight))
+    return float(np.hypot(spread, step / PLACES_PER_PIXEL / np.sqrt(12)))
 
 
 def _regions(position_nm: np.ndarray, usable: np.ndarray, found: _Candidate) -> Regions | None:
