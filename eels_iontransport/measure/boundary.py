@@ -113,8 +113,10 @@ def spectral_profiles(
     return scores, errors
 
 
-def shares(position_nm: np.ndarray, centre_nm: float, width_nm: float, edge_nm: float) -> np.ndarray:
-    """Shares of grain 1, boundary and grain 2 at positions (n,); (n, 3), rows sum to one."""
+def shares(
+    position_nm: np.ndarray, centre_nm: float | np.ndarray, width_nm: float | np.ndarray, edge_nm: float | np.ndarray
+) -> np.ndarray:
+    """Shares of grain 1, boundary and grain 2 at positions (n,); (n, 3), rows sum to one. Columns broadcast."""
     scale = np.sqrt(2) * edge_nm
     left = 0.5 * (1 + erf((position_nm - (centre_nm - 0.5 * width_nm)) / scale))
     right = 0.5 * (1 + erf((position_nm - (centre_nm + 0.5 * width_nm)) / scale))

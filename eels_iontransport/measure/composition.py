@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Mapping, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
-from ..data.errors import UnusableInput
 from ..data.flags import Flag, unique
 from ..data.noise import NoiseModel
 from ..data.regions import BOUNDARY, GRAIN_1, GRAIN_2, NAMES, Regions
 from ..data.spectrum import Spectra
 from ..materials.recipe import Edge
-from . import coreloss, edgefit
-from .edges import GAUSSIAN, LOGISTIC
+from . import coreloss, edgedata, edgefit
+from .edgedata import EdgeData
+from .edges import LOGISTIC
 from .plural import Plural
 
-FIT_BEYOND_EV = 7.0  # the fit goes on so far beyond the last signal window, where the edges' fall is seen
-ORDER_SINGLE, ORDER_PLURAL = 2, 3  # bends of the background with plural scattering removed, and with it still there
 SHIFT_DOUBT_EV = 0.1  # by which the edges of single pixels may lie beside those of their surroundings
 DETECTION = 3.0  # an amount below so many sigma is none
 MISFIT_FLAG, MISFIT_LIMIT = 1.5, 4.0  # reduced chi-squared that is told, and that is refused
-_SMOOTH_CHANNELS = 9
 
 
 class Value(NamedTuple):
@@ -77,12 +74,12 @@ def profile(
     is how a boundary can be looked for before there are regions. sigma holds each pixel's noise, not what the shapes
     have in common. Raises UnusableInput where the axis does not hold the edges.
     """
-    data = _prepare(spectra, edges, noise, plural)
+    data = edgedata.prepare(spectra, edges, noise, plural)
     n, k = len(spectra.rows), len(edges)
     result = Profile(np.full(n, np.nan), np.full(n, np.nan), np.full((n, k), np.nan), np.full((n, k), np.nan))
     if not data.usable.any():
         return result
-    fit = fit or _joint(data, [data.usable], edges)
+    fit = fit or edgedata.joint_fit(data, [data.usable], edges)
     shift = float(np.mean(fit.shift_ev))
     first, second = fit.index(ratio[0]), fit.index(ratio[1])
     shapes = fit.shapes(shift)
@@ -111,28 +108,28 @@ def change(
     half of what a background of one order more makes. Regions without a usable pixel are nan.
     Raises UnusableInput where the axis does not hold the edges.
     """
-    data = _prepare(spectra, edges, noise, plural)
+    data = edgedata.prepare(spectra, edges, noise, plural)
     position = spectra.position_nm
     masks = {name: region.mask(position) & data.usable for name, region in regions}
     present = [name for name in NAMES if masks[name].any()]
-    nothing = {name: UNKNOWN for name in NAMES}
+    nothing = dict.fromkeys(NAMES, UNKNOWN)
     if not present:
         flag = Flag("CORE_LOSS_EMPTY", "No region holds a usable core-loss spectrum.")
         return Change(nothing, UNKNOWN, nothing, UNKNOWN, {}, np.full((len(edges),) * 2, np.nan), None, (flag,))
     chosen = [masks[name] for name in present]
-    fit = _joint(data, chosen, edges)
+    fit = edgedata.joint_fit(data, chosen, edges)
     flags = list(_doubts(fit, present, data, plural))
     uncorrected = _uncorrected(data, edges, ratio, chosen, present)
     if fit.chi2 > MISFIT_LIMIT:
         message = f"The edge shapes do not describe the core-loss spectra (reduced chi-squared {fit.chi2:.1f})."
         flags.append(Flag("CORE_LOSS_REFUSED", message))
         return Change(nothing, UNKNOWN, *uncorrected, {}, fit.cross_talk, fit, unique(flags))
-    other_form = _joint(data, chosen, edges, step=LOGISTIC)
+    other_form = edgedata.joint_fit(data, chosen, edges, step=LOGISTIC)
     ratios, relative = _ratios(fit, other_form, ratio, present)
     if any(np.isnan(ratios[name].value) for name in present):
         flags.append(Flag("EDGE_NOT_SEEN", f"{ratio[0]} or {ratio[1]} does not stand out of the core-loss noise."))
     if np.isfinite(relative.value):
-        other_order = _joint(data, chosen, edges, extra_order=1)
+        other_order = edgedata.joint_fit(data, chosen, edges, extra_order=1)
         pair = [fit.index(element) for element in ratio]
         background = _relative_change(other_order.amounts, pair) - _relative_change(fit.amounts, pair)
         relative = Value(relative.value, float(np.hypot(relative.sigma, 0.5 * background)))
@@ -145,79 +142,10 @@ def unmixed(intensities: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.linalg.solve(matrix, intensities[..., None])[..., 0]
 
 
-@dataclass(frozen=True, eq=False)
-class _Data:
-    """The channels around the edges, with plural scattering set aside."""
-
-    spectra: Spectra
-    noise: NoiseModel
-    plural: np.ndarray | None  # (n, channels) of the whole axis
-    usable: np.ndarray
-    channels: slice
-    energy_ev: np.ndarray
-    counts: np.ndarray  # (n, m), plural scattering removed
-    variance: np.ndarray  # (n, m), smoothed along energy
-    order: int
-    background_window: tuple[float, float]
-
-
-def _prepare(spectra: Spectra, edges: tuple[Edge, ...], noise: NoiseModel, plural: Plural | None) -> _Data:
-    if not edges:
-        raise UnusableInput("The recipe names no core-loss edges; the core-loss spectra cannot be analysed with it.")
-    if plural is not None and not plural.known.any():
-        plural = None
-    window = edges[0].background_window_ev
-    before = window if plural else edges[0].alternative_background_window_ev or window
-    high = max(edge.signal_window_ev[1] for edge in edges) + FIT_BEYOND_EV
-    for edge in edges:
-        coreloss.covered_channels(spectra.energy, edge.signal_window_ev, 0.0, "signal")
-        coreloss.covered_channels(spectra.energy, edge.background_window_ev, 0.0, "background")
-    channels = spectra.energy.channels(before[0], high)
-    aside = plural.counts if plural else None
-    usable = spectra.valid & (plural.known if plural else True)
-    usable = usable & (spectra.rows[:, channels].sum(axis=1) > 0)
-    counts = spectra.rows[:, channels] - (0.0 if aside is None else aside[:, channels])
-    variance = uniform_filter1d(noise.variance(spectra.rows[:, channels]), _SMOOTH_CHANNELS, axis=1)
-    order = ORDER_SINGLE if plural else ORDER_PLURAL
-    energy = spectra.energy.energies_ev[channels]
-    alternative = edges[0].alternative_background_window_ev
-    pre_edge = (before[0], alternative[1]) if alternative else before
-    return _Data(spectra, noise, aside, usable, channels, energy, counts, variance, order, pre_edge)
-
-
-def _joint(
-    data: _Data, masks: list[np.ndarray], edges: tuple[Edge, ...], step: str = GAUSSIAN, extra_order: int = 0
-) -> edgefit.EdgeFit:
-    counts = np.array([data.counts[mask].sum(axis=0) for mask in masks])
-    variance = np.array([data.variance[mask].sum(axis=0) for mask in masks])
-    exponents = np.array([_exponent(data, y) for y in counts])
-    return edgefit.fit(
-        data.energy_ev,
-        counts,
-        variance,
-        edges,
-        exponents,
-        order=data.order + extra_order,
-        step=step,
-        correlation=data.noise.correlation,
-    )
-
-
-def _exponent(data: _Data, counts: np.ndarray) -> float:
-    """Rough exponent of the background before the edges, the centre of its expansion."""
-    low, high = data.background_window
-    inside = (data.energy_ev >= low) & (data.energy_ev <= high)
-    halves = np.array_split(counts[inside], 2)
-    middles = [np.log(part).mean() for part in np.array_split(data.energy_ev[inside], 2)]
-    if min(half.sum() for half in halves) <= 0:
-        return 3.0
-    return float(np.clip(-np.log(halves[1].mean() / halves[0].mean()) / (middles[1] - middles[0]), 0.0, 8.0))
-
-
-def _amounts(data: _Data, i: int, shapes: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _amounts(data: EdgeData, i: int, shapes: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Amounts of each edge in pixel i and their covariance."""
     weight = 1 / np.sqrt(data.variance[i] * data.noise.correlation)
-    background = edgefit.log_polynomial(data.energy_ev, _exponent(data, data.counts[i]), data.order)
+    background = edgefit.log_polynomial(data.energy_ev, edgedata.background_exponent(data, data.counts[i]), data.order)
     basis = np.concatenate([background, shapes])
     solution, _ = _linear(basis * weight, data.counts[i] * weight)
     moved = -(solution[-len(shapes) :] @ slopes) * SHIFT_DOUBT_EV  # the change by a shift of one prior sigma
@@ -252,9 +180,9 @@ def _quotient(amounts: np.ndarray, covariance: np.ndarray, first: int, second: i
 def _ratios(
     fit: edgefit.EdgeFit, other: edgefit.EdgeFit, ratio: tuple[str, str], present: list[str]
 ) -> tuple[dict[str, Value], Value]:
-    """Ratio by region and relative change: the mean of two fits, with the noise of the first and half the difference."""
+    """Ratios and relative change: the mean of two fits, with the noise of the first and half the difference."""
     k, pair = len(fit.edges), [fit.index(element) for element in ratio]
-    ratios = {name: UNKNOWN for name in NAMES}
+    ratios = dict.fromkeys(NAMES, UNKNOWN)
     for r, name in enumerate(present):
         block = slice(r * k, (r + 1) * k)
         first = _quotient(fit.amounts[r], fit.covariance[block, block], *pair)
@@ -307,7 +235,7 @@ def _element_changes(fit: edgefit.EdgeFit, masks: Mapping[str, np.ndarray]) -> d
 
 
 def _uncorrected(
-    data: _Data, edges: tuple[Edge, ...], ratio: tuple[str, str], masks: list[np.ndarray], present: list[str]
+    data: EdgeData, edges: tuple[Edge, ...], ratio: tuple[str, str], masks: list[np.ndarray], present: list[str]
 ) -> tuple[dict[str, Value], Value]:
     """Ratio by region and relative change from plain windows over the published single-window background."""
     summed = Spectra(
@@ -320,7 +248,7 @@ def _uncorrected(
     background = coreloss.power_law_background(summed, pair[0].background_window_ev, data.noise, plural=aside)
     windows = tuple(edge.signal_window_ev for edge in pair)
     found = coreloss.intensities(summed, windows, background, data.noise, plural=aside)
-    values = {name: UNKNOWN for name in NAMES}
+    values = dict.fromkeys(NAMES, UNKNOWN)
     for r, name in enumerate(present):
         values[name] = _quotient(found.value[r], found.covariance[r], 0, 1)
     grains, boundary = [values[GRAIN_1], values[GRAIN_2]], values[BOUNDARY]
@@ -332,7 +260,7 @@ def _uncorrected(
     return values, Value(factor - 1, factor * float(np.hypot(boundary.sigma / boundary.value, mean_sigma / mean)))
 
 
-def _doubts(fit: edgefit.EdgeFit, present: list[str], data: _Data, plural: Plural | None) -> list[Flag]:
+def _doubts(fit: edgefit.EdgeFit, present: list[str], data: EdgeData, plural: Plural | None) -> list[Flag]:
     flags = list(plural.flags) if plural is not None else []
     if data.plural is None:
         message = "Without a valence scan of the same pixels, plural scattering stays under the core-loss edges."
@@ -343,6 +271,6 @@ def _doubts(fit: edgefit.EdgeFit, present: list[str], data: _Data, plural: Plura
     if len(present) == len(NAMES):
         shift = fit.shift_ev[1] - 0.5 * (fit.shift_ev[0] + fit.shift_ev[2])
         if abs(shift) > 2 * SHIFT_DOUBT_EV:
-            message = f"The edges of the boundary lie {shift:+.2f} eV from those of the grains; the ratio allows for it."
+            message = f"The boundary's edges lie {shift:+.2f} eV from those of the grains; the ratio allows for it."
             flags.append(Flag("EDGE_SHIFT", message))
     return flags

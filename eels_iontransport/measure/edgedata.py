@@ -1,0 +1,89 @@
+"""The channels around core-loss edges, ready to fit, and the joint fit of sums of pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from ..data.errors import UnusableInput
+from ..data.noise import NoiseModel
+from ..data.spectrum import Spectra
+from ..materials.recipe import Edge
+from . import coreloss, edgefit
+from .edges import GAUSSIAN
+from .plural import Plural
+
+FIT_BEYOND_EV = 7.0  # the fit goes on so far beyond the last signal window, where the edges' fall is seen
+ORDER_SINGLE, ORDER_PLURAL = 2, 3  # bends of the background with plural scattering removed, and with it still there
+_SMOOTH_CHANNELS = 9
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeData:
+    """The channels around the edges, with plural scattering set aside."""
+
+    spectra: Spectra
+    noise: NoiseModel
+    plural: np.ndarray | None  # (n, channels) of the whole axis
+    usable: np.ndarray
+    channels: slice
+    energy_ev: np.ndarray
+    counts: np.ndarray  # (n, m), plural scattering removed
+    variance: np.ndarray  # (n, m), smoothed along energy
+    order: int
+    background_window: tuple[float, float]
+
+
+def prepare(spectra: Spectra, edges: tuple[Edge, ...], noise: NoiseModel, plural: Plural | None) -> EdgeData:
+    if not edges:
+        raise UnusableInput("The recipe names no core-loss edges; the core-loss spectra cannot be analysed with it.")
+    if plural is not None and not plural.known.any():
+        plural = None
+    window = edges[0].background_window_ev
+    before = window if plural else edges[0].alternative_background_window_ev or window
+    high = max(edge.signal_window_ev[1] for edge in edges) + FIT_BEYOND_EV
+    for edge in edges:
+        coreloss.covered_channels(spectra.energy, edge.signal_window_ev, 0.0, "signal")
+        coreloss.covered_channels(spectra.energy, edge.background_window_ev, 0.0, "background")
+    channels = spectra.energy.channels(before[0], high)
+    aside = plural.counts if plural else None
+    usable = spectra.valid & (plural.known if plural else True)
+    usable = usable & (spectra.rows[:, channels].sum(axis=1) > 0)
+    counts = spectra.rows[:, channels] - (0.0 if aside is None else aside[:, channels])
+    variance = uniform_filter1d(noise.variance(spectra.rows[:, channels]), _SMOOTH_CHANNELS, axis=1)
+    order = ORDER_SINGLE if plural else ORDER_PLURAL
+    energy = spectra.energy.energies_ev[channels]
+    alternative = edges[0].alternative_background_window_ev
+    pre_edge = (before[0], alternative[1]) if alternative else before
+    return EdgeData(spectra, noise, aside, usable, channels, energy, counts, variance, order, pre_edge)
+
+
+def joint_fit(
+    data: EdgeData, masks: list[np.ndarray], edges: tuple[Edge, ...], step: str = GAUSSIAN, extra_order: int = 0
+) -> edgefit.EdgeFit:
+    counts = np.array([data.counts[mask].sum(axis=0) for mask in masks])
+    variance = np.array([data.variance[mask].sum(axis=0) for mask in masks])
+    exponents = np.array([background_exponent(data, y) for y in counts])
+    return edgefit.fit(
+        data.energy_ev,
+        counts,
+        variance,
+        edges,
+        exponents,
+        order=data.order + extra_order,
+        step=step,
+        correlation=data.noise.correlation,
+    )
+
+
+def background_exponent(data: EdgeData, counts: np.ndarray) -> float:
+    """Rough exponent of the background before the edges, the centre of its expansion."""
+    low, high = data.background_window
+    inside = (data.energy_ev >= low) & (data.energy_ev <= high)
+    halves = np.array_split(counts[inside], 2)
+    middles = [np.log(part).mean() for part in np.array_split(data.energy_ev[inside], 2)]
+    if min(half.sum() for half in halves) <= 0:
+        return 3.0
+    return float(np.clip(-np.log(halves[1].mean() / halves[0].mean()) / (middles[1] - middles[0]), 0.0, 8.0))
