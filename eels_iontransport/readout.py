@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from .data.regions import BOUNDARY, GRAIN_1, GRAIN_2, NAMES
 from .data.spectrum import Spectra
 from .data.units import mev
 from .decomposition.result import Decomposition
-from .materials import Band, Recipe
+from .materials import Band, Peak, Recipe
 from .measure import transport
 from .measure.composition import Change
 from .provenance import provenance
@@ -59,7 +60,7 @@ class Findings:
         change = self.chemistry.change.relative_change if self.chemistry.change is not None else (None, None)
         blue = shift["blue_shift_mev"]
         centre = sum(known) / len(known) if known else None
-        return transport.estimate(blue["value"], blue["sigma"], centre, *change, assumptions)
+        return transport.estimate(blue["value"], blue["sigma"], centre, change[0], change[1], assumptions)
 
     def flags(self) -> tuple[Flag, ...]:
         return unique(
@@ -167,14 +168,15 @@ def _line_flags(findings: Findings) -> list[Flag]:
         return []
     flags = []
     if spectra.step_nm is None:
-        flags.append(Flag("NO_STEP", "The line has no step in nm, so positions count pixels; calibrate its first axis."))
+        flags.append(Flag("NO_STEP", "The line has no step in nm: positions count pixels; calibrate its first axis."))
     record = Record.from_metadata(spectra.metadata)
     if record is not None and record.saturated_frames:
-        message = f"{record.saturated_frames} frames of the line were saturated before they were summed; expose for less time."
+        message = f"{record.saturated_frames} frames of the line were saturated when taken; expose for less time."
         flags.append(Flag("FRAMES_SATURATED", message))
     for name, region in regions or ():
         if not (region.mask(spectra.position_nm) & findings.line.usable).any():
-            flags.append(Flag("REGION_EMPTY", f"No usable row lies in the {_words(name)}; move it or wait for the scan."))
+            message = f"No usable row lies in the {_words(name)}; move it or wait for the scan."
+            flags.append(Flag("REGION_EMPTY", message))
     return flags
 
 
@@ -269,7 +271,7 @@ def _grain_flags(findings: Findings) -> list[Flag]:
     difference = centre[b] - centre[a]
     if not np.isfinite(difference) or not variance > 0 or abs(difference) < SHIFT_SIGNIFICANCE * np.sqrt(variance):
         return []
-    message = f"The grains differ by {difference:+.2f} meV, so their mean means little: see the shift against each grain."
+    message = f"The grains differ by {difference:+.2f} meV, so their mean means little; see the shift against each."
     return [Flag("GRAINS_DIFFER", message)]
 
 
@@ -285,16 +287,23 @@ def _peaks(findings: Findings) -> list[dict[str, Any]]:
     result = []
     for peak in d.peaks:
         for row, group in enumerate(vibrations.names):
-            presence = vibrations.presence.get((peak.name, group))
-            shown = (d.described[row] or findings.reports_misfits) and (presence is None or presence.present)
-            spread = (presence.centre_spread_mev, presence.fwhm_spread_mev, presence.area_spread) if presence else (0, 0, 0)
-            quantities = {
-                name: quantity(*_with_spread(d, peak.name, name, row, s), unit) if shown else unknown(unit)
-                for name, unit, s in zip(("centre_mev", "fwhm_mev", "area"), ("meV", "meV", "counts meV"), spread)
-            }
-            railed = [q.removesuffix("_mev") for q in ("centre_mev", "sigma_mev", "gamma_mev") if d.railed[q][row, d.index(peak.name)]]
-            result.append({"name": peak.name, "component": peak.component, "region": group, **quantities, "railed": railed})
+            result.append(_peak(findings, d, peak, row, group))
     return result
+
+
+def _peak(findings: Findings, d: Decomposition, peak: Peak, row: int, group: str) -> dict[str, Any]:
+    presence = findings.vibrations.presence.get((peak.name, group))
+    shown = (d.described[row] or findings.reports_misfits) and (presence is None or presence.present)
+    spreads = {"centre_mev": 0.0, "fwhm_mev": 0.0, "area": 0.0}
+    if presence is not None:
+        spreads = dict(zip(spreads, (presence.centre_spread_mev, presence.fwhm_spread_mev, presence.area_spread)))
+    quantities = {}
+    for name, spread in spreads.items():
+        unit = "counts meV" if name == "area" else "meV"
+        quantities[name] = quantity(*_with_spread(d, peak.name, name, row, spread), unit) if shown else unknown(unit)
+    parameters = ("centre", "sigma", "gamma")
+    railed = [name for name in parameters if d.railed[f"{name}_mev"][row, d.index(peak.name)]]
+    return {"name": peak.name, "component": peak.component, "region": group, **quantities, "railed": railed}
 
 
 def _with_spread(d: Decomposition, peak: str, name: str, row: int, spread: float) -> tuple[float, float]:

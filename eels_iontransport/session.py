@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from .chemistry import Chemistry, measure_chemistry
 from .data.errors import UnusableInput
 from .data.record import Role
 from .data.regions import SPECTRUM, Regions
-from .data.spectrum import EnergyAxis, Spectra
+from .data.spectrum import Spectra
 from .decomposition.fitting import MODES, Stop, never
 from .evaluation import Evaluation, fitted_spectrum
 from .materials import Recipe
@@ -25,6 +27,7 @@ from .vibrational import (
     Prepared,
     Progress,
     Vibrations,
+    digest,
     measure_vibrations,
     normalised_line,
     prepare,
@@ -79,6 +82,11 @@ class Session:
         """
         if "vibrational" not in self._inputs:
             raise UnusableInput("There is no vibrational spectrum; give a spectrum or a line scan.")
+        # The matrices are small: threads of the linear algebra would only wait for each other.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return self._evaluate(should_stop, progress, fits)
+
+    def _evaluate(self, should_stop: Stop, progress: Progress, fits: bool) -> Evaluation:
         if fits:
             self._memory.turn()
         progress(0, 1, "Zero-loss peaks")
@@ -87,9 +95,7 @@ class Session:
         }
         line = prepared["vibrational"]
         progress(0, 1, "Core loss and thickness")
-        chemistry = measure_chemistry(
-            self.recipe, line, self._inputs.get("valence"), self._inputs.get("core_loss"), self.regions
-        )
+        chemistry = self._chemistry(line)
         vibrations = Vibrations()
         if fits:
             vibrations = measure_vibrations(
@@ -105,6 +111,20 @@ class Session:
         findings = Findings(self.recipe, self.mode, line, chemistry, vibrations, self.assumptions)
         readout = assemble(findings, self._inputs, self._parameters(vibrations))
         return _evaluation(findings, readout)
+
+    def _chemistry(self, line: Prepared) -> Chemistry:
+        """Worked out anew only when a scan or the regions changed; vibrational rows matter where regions are found."""
+        valence, core_loss = self._inputs.get("valence"), self._inputs.get("core_loss")
+        scans = [scan for scan in (valence, core_loss) if scan is not None]
+        if self.regions is None:
+            scans.append(line.spectra)
+        key = (
+            "chemistry",
+            repr(self.regions),
+            digest(*(part for s in scans for part in (s.counts, s.valid, s.energy))),
+        )
+        make = partial(measure_chemistry, self.recipe, line, valence, core_loss, self.regions)
+        return self._memory.recall(key, make)
 
     def _parameters(self, vibrations: Vibrations) -> dict[str, Any]:
         """What the analysis was asked for, for the record."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -125,7 +126,7 @@ def build_model(
     flags: list[Flag] = []
     response = _response(line, aloof, vacuum)
     setup = Setup(recipe, mode, line.noise, response, windows_mev)
-    key = _digest(mode, repr(recipe), repr(windows_mev), line.noise, response.density if response else None)
+    key = digest(mode, repr(recipe), repr(windows_mev), line.noise, response.density if response else None)
     if not recipe.aloof_peaks:
         return Model(setup, None, np.nan, key, ())
     total = aloof.total() if aloof is not None else None
@@ -135,7 +136,7 @@ def build_model(
         return Model(setup, None, np.nan, key, tuple(flags))
     shapes: KnownShapes
     result: Decomposition
-    key = _digest(key, total.counts, total.energy_mev)
+    key = digest(key, total.counts, total.energy_mev)
     aloof_setup = replace(setup, noise=aloof.noise)
     try:
         result, shapes = memory.recall(("aloof", key), lambda: fit_aloof(aloof_setup, total, should_stop))
@@ -154,7 +155,7 @@ class Vibrations:
     """What the vibrational spectra gave.
 
     names: the groups of rows fitted together, in the order of `together`; regions where there are any. rows: one
-    decomposition a row, None where there is none. presence: (peak, group) -> whether a peak that may be absent is there.
+    decomposition a row, None where there is none. presence: by (peak, group), for peaks that may be absent.
     """
 
     names: tuple[str, ...] = ()
@@ -187,7 +188,9 @@ def measure_vibrations(
     if not groups:
         return Vibrations()
     try:
-        model = build_model(recipe, mode, windows_mev, line, prepared.get("aloof"), prepared.get("zlp"), memory, should_stop)
+        model = build_model(
+            recipe, mode, windows_mev, line, prepared.get("aloof"), prepared.get("zlp"), memory, should_stop
+        )
         progress(0, 1, "Fitting regions")
         together = fit_groups(model, groups, memory, should_stop)
         presence = test_groups(model, groups, memory, should_stop)
@@ -202,7 +205,7 @@ def measure_vibrations(
 
 def fit_groups(model: Model, groups: Mapping[str, Aligned], memory: Memory, should_stop: Stop = never) -> Decomposition:
     """The spectra of the regions fitted together, in the order of the mapping."""
-    key = ("together", model.key, *(_digest(g.counts, g.energy_mev) for g in groups.values()))
+    key = ("together", model.key, *(digest(g.counts, g.energy_mev) for g in groups.values()))
     return memory.recall(key, lambda: fit_together(model.setup, list(groups.values()), should_stop))
 
 
@@ -213,7 +216,7 @@ def test_groups(
     tested = {}
     for peak in model.setup.recipe.peaks:
         for name, spectrum in groups.items() if peak.test_presence else ():
-            key = ("presence", model.key, peak.name, _digest(spectrum.counts, spectrum.energy_mev))
+            key = ("presence", model.key, peak.name, digest(spectrum.counts, spectrum.energy_mev))
             make = lambda p=peak.name, s=spectrum: test_presence(model.setup, s, p, should_stop)  # noqa: E731
             tested[peak.name, name] = memory.recall(key, make)
     return tested
@@ -231,7 +234,9 @@ def fit_line(
     common = _rounded(together)
     # Centres of phononic peaks are free in the rows; a change of theirs must not make every row be fitted again.
     held = np.array([peak.component == POLARITONIC for peak in common.peaks])
-    key = _digest(model.key, common.values["centre_mev"][0][held], *(common.values[q][0] for q in ("sigma_mev", "gamma_mev")))
+    key = digest(
+        model.key, common.values["centre_mev"][0][held], *(common.values[q][0] for q in ("sigma_mev", "gamma_mev"))
+    )
     rows = np.flatnonzero(line.usable).tolist()
     parts: list[Decomposition | None] = [None] * len(line.spectra.rows)
     for done, row in enumerate(rows):
@@ -244,7 +249,7 @@ def fit_line(
             except UnusableInput:
                 return None
 
-        parts[row] = memory.recall(("row", key, _digest(spectrum.counts, spectrum.energy_mev)), fit)
+        parts[row] = memory.recall(("row", key, digest(spectrum.counts, spectrum.energy_mev)), fit)
     return parts
 
 
@@ -266,7 +271,7 @@ def _response(line: Prepared, aloof: Prepared | None, vacuum: Prepared | None) -
     return None
 
 
-def _digest(*parts: Any) -> str:
+def digest(*parts: Any) -> str:
     """A short name for arrays and values that changes when any of them does."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:

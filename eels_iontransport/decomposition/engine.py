@@ -6,8 +6,8 @@ only those are searched for. Derivatives are analytic, in Kaufman's form, whose 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Callable, Sequence
 
 import numpy as np
 from scipy.optimize import least_squares, nnls
@@ -43,7 +43,7 @@ class BlockFit:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """theta (p,), its covariance (p, p) from the data as weighted (nan for fixed and railed parameters), and how well it describes the data.
+    """theta (p,), its covariance (p, p) from the data as weighted, nan for fixed and railed parameters.
 
     degrees: channels less fitted parameters. optima: how many different optima the starts ended in.
     """
@@ -163,7 +163,7 @@ def _block_fit(solved: _Solved, slopes: np.ndarray, covariance: np.ndarray, sear
 
 
 class _Solved:
-    """A block with its linear parameters solved for given lines: values (k, m) and what weighted least squares makes of them."""
+    """A block with its linear parameters solved for given lines, values (k, m)."""
 
     def __init__(self, block: Block, values: np.ndarray):
         weight = 1.0 / block.sigma
@@ -177,7 +177,9 @@ class _Solved:
         self.active = self.areas > 0
         self._basis = np.linalg.qr(lines_left[:, self.active])[0]
         self.residual = target_left - lines_left @ self.areas
-        coefficients = np.linalg.solve(triangle, self._smooth.T @ (target - lines @ self.areas)) if design.size else np.empty(0)
+        coefficients = (
+            np.linalg.solve(triangle, self._smooth.T @ (target - lines @ self.areas)) if design.size else np.empty(0)
+        )
         self.background = coefficients @ block.background if design.size else np.zeros_like(block.counts)
         self._lines_left = lines_left
 
@@ -217,7 +219,7 @@ class _Solved:
 
 
 class _Evaluator:
-    """Residual and Jacobian of a problem as functions of its free parameters; the last solution is kept for the Jacobian."""
+    """Residual and Jacobian of a problem as functions of its free parameters; the last solution is kept."""
 
     def __init__(self, problem: Problem, should_stop: Callable[[], bool]):
         self._problem = problem
@@ -262,7 +264,7 @@ class _Evaluator:
         self._at = theta
 
     def bounded(self) -> np.ndarray:
-        """Derivatives (m, b) of the weighted models by the areas that ended at zero, other linear parameters made up for."""
+        """Derivatives (m, b) of the weighted models by the areas at zero, other linear parameters made up for."""
         parts = [solved.bounded() for solved in self.solved]
         known = sum(prior.indices.size for prior in self._problem.priors)
         result = np.zeros((sum(len(p) for p in parts) + known, sum(p.shape[1] for p in parts)))

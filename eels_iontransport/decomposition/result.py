@@ -79,7 +79,9 @@ class Decomposition:
         return self.lines[:, chosen].sum(axis=1)
 
 
-def from_fit(peaks: tuple[Peak, ...], problem: Problem, fit: Fit, subtracted: np.ndarray, correlation: float) -> Decomposition:
+def from_fit(
+    peaks: tuple[Peak, ...], problem: Problem, fit: Fit, subtracted: np.ndarray, correlation: float
+) -> Decomposition:
     """The result of a fit. subtracted (n, m): background that was taken off beforehand.
 
     The uncertainties grow with the misfit: they are multiplied by the root of reduced chi-squared where it exceeds 1.

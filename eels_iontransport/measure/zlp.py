@@ -114,8 +114,10 @@ def _above(counts: np.ndarray, top: int, part: float) -> slice | None:
     return slice(min(int(left[-1]) + 1, top - 1), max(top + int(right[0]), top + 2))
 
 
-def _parabola(counts: np.ndarray, top: int, channels: slice, variance_per_count: float) -> tuple[float, float, float] | None:
-    """Vertex of the weighted parabola through ln counts, its counting noise, and its height; None without a vertex."""
+def _parabola(
+    counts: np.ndarray, top: int, channels: slice, variance_per_count: float
+) -> tuple[float, float, float] | None:
+    """Vertex of the weighted parabola through ln counts, its noise, and its height; None without a vertex."""
     x, y = np.arange(channels.start, channels.stop) - top, counts[channels]
     if np.any(y <= 0):
         return None

@@ -37,7 +37,9 @@ def test_an_axis_needs_a_positive_step(step):
         EnergyAxis(0.0, step, 100)
 
 
-@pytest.mark.parametrize(("unit", "ev"), [("eV", 1.0), ("meV", 1e-3), (" mev ", 1e-3), ("keV", 1e3), ("nm", None), ("", None)])
+@pytest.mark.parametrize(
+    ("unit", "ev"), [("eV", 1.0), ("meV", 1e-3), (" mev ", 1e-3), ("keV", 1e3), ("nm", None), ("", None)]
+)
 def test_energy_units(unit, ev):
     assert units.ev_per_unit(unit) == ev
 
@@ -116,7 +118,9 @@ def test_a_floor_adds_up_with_the_rows():
     assert noise.variance(np.array([100.0]), rows=10)[0] == 100.0 + 70.0
 
 
-RECORD = Record(Role.VIBRATIONAL, Status.ABORTED, 40, 17, "Stopped by you.", 0.1, 20, 1e6, 0.4, 20.0, {"ZLPoffset": -0.1})
+RECORD = Record(
+    Role.VIBRATIONAL, Status.ABORTED, 40, 17, "Stopped by you.", 0.1, 20, 1e6, 0.4, 20.0, {"ZLPoffset": -0.1}
+)
 
 
 def test_a_record_survives_json():
@@ -130,7 +134,12 @@ def test_a_broken_record_is_no_record(content):
 
 
 @hypothesis_given(
-    st.floats(-300, 300), st.floats(-300, 300), st.floats(-3, 3), st.floats(-50, 50), st.floats(10, 500), st.floats(10, 500)
+    st.floats(-300, 300),
+    st.floats(-300, 300),
+    st.floats(-3, 3),
+    st.floats(-50, 50),
+    st.floats(10, 500),
+    st.floats(10, 500),
 )
 def test_fractions_of_a_turned_field_come_back(y, x, rotation, centre, height, width):
     field = Field(height, width, Point(centre, -centre), rotation)

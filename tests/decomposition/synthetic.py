@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import voigt_profile
@@ -42,7 +42,9 @@ def noisy(expected: Aligned, random: np.random.Generator) -> Aligned:
     return Aligned(expected.energy_mev, random.poisson(expected.counts).astype(float), 1)
 
 
-def grain(shift_mev: float = 0.0, scale: float = 1.0, polaritons: float = 0.5) -> list[tuple[float, float, float, float]]:
+def grain(
+    shift_mev: float = 0.0, scale: float = 1.0, polaritons: float = 0.5
+) -> list[tuple[float, float, float, float]]:
     """Lines in transmission, the LDO line moved by shift_mev."""
     phonons = [(c + (shift_mev if i == 1 else 0.0), s, g, scale * a) for i, (c, s, g, a) in enumerate(PHONONS)]
     return [(c, s, g, polaritons * a) for c, s, g, a in POLARITONS] + phonons

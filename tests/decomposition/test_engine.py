@@ -1,4 +1,4 @@
-"""The engine against scipy on all parameters at once, its gradient against differences, its covariance against scatter."""
+"""The engine against scipy on all parameters at once, its gradient against differences, its errors against scatter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from eels_iontransport.measure.lineshapes import voigt_fwhm
 ENERGY = np.arange(25.0, 95.2, 0.4)
 RECIPE = materials.load("lco")
 PUBLISHED = {peak.name: peak.published for peak in RECIPE.peaks}
-TRUE = {"out_of_plane": (40.6, 4.6, 0.7, 6.5e4), "LDO": (50.4, 4.4, 0.7, 4.5e4), "CoO6": (66.2, 4.4, 0.8, 1.35e5), "P81": (80.6, 5.0, 0.8, 7e4)}
+TRUE = {
+    "out_of_plane": (40.6, 4.6, 0.7, 6.5e4),
+    "LDO": (50.4, 4.4, 0.7, 4.5e4),
+    "CoO6": (66.2, 4.4, 0.8, 1.35e5),
+    "P81": (80.6, 5.0, 0.8, 7e4),
+}
 PEAKS = RECIPE.phononic_peaks
 
 
@@ -63,7 +68,14 @@ def test_the_same_optimum_as_scipy_on_all_parameters():
     lower = np.r_[problem.lower, -np.inf, -np.inf, np.zeros(4)]
     upper = np.r_[problem.upper, np.inf, np.inf, np.full(4, np.inf)]
     best = min(
-        least_squares(residual, np.r_[np.clip(s, lower[:12] + 1e-3, upper[:12] - 1e-3), 2e3, 0, 6, 4, 13, 7], bounds=(lower, upper), x_scale="jac", xtol=1e-10, ftol=1e-10).cost
+        least_squares(
+            residual,
+            np.r_[np.clip(s, lower[:12] + 1e-3, upper[:12] - 1e-3), 2e3, 0, 6, 4, 13, 7],
+            bounds=(lower, upper),
+            x_scale="jac",
+            xtol=1e-10,
+            ftol=1e-10,
+        ).cost
         for s in (start, found.theta)
     )
     assert found.chi2 == pytest.approx(2 * best, abs=1e-3)

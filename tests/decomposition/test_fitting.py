@@ -88,7 +88,9 @@ def test_the_published_mode_subtracts_two_windows_and_keeps_the_aloof_shapes():
     setup, aloof, random = setup_with_aloof("published", 1)
     found = fit_each(setup, regions(random, 1.8))
     for peak in RECIPE.aloof_peaks:
-        assert np.allclose(found.value(peak.name, "centre_mev"), aloof.value(peak.name, "centre_mev")[0], equal_nan=True)
+        assert np.allclose(
+            found.value(peak.name, "centre_mev"), aloof.value(peak.name, "centre_mev")[0], equal_nan=True
+        )
     widths = found.values["fwhm_mev"][np.isfinite(found.values["fwhm_mev"])]
     assert widths.min() >= 8 - 1e-6 and widths.max() <= 20 + 1e-6
     energy = found.energy_mev[0]

@@ -38,7 +38,9 @@ def test_a_measured_response_against_brute_force():
     assert np.abs(value - expected[560:760]).max() < 5e-3 * expected.max()
 
 
-@pytest.mark.parametrize("shapes", [PlainVoigts(ENERGY), ConvolvedVoigts(ENERGY, gaussian_response())], ids=["plain", "convolved"])
+@pytest.mark.parametrize(
+    "shapes", [PlainVoigts(ENERGY), ConvolvedVoigts(ENERGY, gaussian_response())], ids=["plain", "convolved"]
+)
 @pytest.mark.parametrize("parameter", [0, 1, 2])
 def test_derivatives(shapes, parameter):
     ends = []
@@ -47,7 +49,9 @@ def test_derivatives(shapes, parameter):
         moved[parameter] += sign * 1e-5
         ends.append(shapes(*moved)[0])
     difference = (ends[0] - ends[1]) / 2e-5
-    assert np.abs(shapes(CENTRE, SIGMA, GAMMA)[1 + parameter] - difference).max() < 1e-7 * np.abs(difference).max() + 1e-10
+    assert (
+        np.abs(shapes(CENTRE, SIGMA, GAMMA)[1 + parameter] - difference).max() < 1e-7 * np.abs(difference).max() + 1e-10
+    )
 
 
 def test_the_response_has_unit_area_and_its_zero_at_the_peak():

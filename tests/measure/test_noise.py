@@ -50,7 +50,9 @@ def test_a_point_spread_lowers_the_scatter_of_channels_but_not_that_of_their_sum
     assert found.variance_per_count * found.correlation == pytest.approx(2.5, rel=1e-9)
 
 
-@pytest.mark.parametrize("counts", [np.zeros((3, 2048)), np.full((2, 2048), np.nan), np.ones(16)], ids=["0", "nan", "few"])
+@pytest.mark.parametrize(
+    "counts", [np.zeros((3, 2048)), np.full((2, 2048), np.nan), np.ones(16)], ids=["0", "nan", "few"]
+)
 def test_nothing_to_measure_counts_as_poisson(counts):
     axis = AXIS if counts.shape[-1] == 2048 else EnergyAxis(0.0, 1.0, 16)
     found = noise.estimate(make_spectra(counts, axis))
