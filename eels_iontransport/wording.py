@@ -170,7 +170,7 @@ def not_determined(readout: Mapping[str, Any], about: str) -> str:
 
 
 def transport_text(readout: Mapping[str, Any]) -> str:
-    """The model estimate, with the assumption that it hangs on in the same breath."""
+    """The model estimate, with the assumptions that it hangs on in the same breath, and its range over others."""
     change = percent((readout.get("conductivity") or {}).get("relative_change"))
     if change is None:
         return ""
@@ -182,7 +182,12 @@ def transport_text(readout: Mapping[str, Any]) -> str:
         conditions.append(f"{assumptions['temperature_k']:.0f} K")
     if assumptions.get("carrier_model"):
         conditions.append(f"carriers {assumptions['carrier_model']}")
-    return f"Conductivity {with_sigma(*change, '%', signed=True)} if {', '.join(conditions)}"
+    text = f"Conductivity {with_sigma(*change, '%', signed=True)} if {', '.join(conditions)}"
+    over = (readout.get("conductivity") or {}).get("over_assumptions") or {}
+    if not (_usable(over.get("low")) and _usable(over.get("high"))):
+        return text
+    low, high = (number(100.0 * over[end], 0, signed=True) for end in ("low", "high"))
+    return f"{text}; {low} to {high} % over other assumptions"
 
 
 def flag_lines(flags: Sequence[Mapping[str, str]]) -> tuple[str, str]:

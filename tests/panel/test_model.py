@@ -208,3 +208,13 @@ def test_everything_that_the_view_binds_to_is_there():
     collect(view.describe(["LiCoO2"]))
     assert len(bound) > 20
     assert bound <= values(present(READY)).keys()
+
+
+def test_rows_still_to_come_are_no_flag():
+    flags = [
+        {"code": "ROWS_MISSING", "message": "22 of 40 rows hold no data and are left out."},
+        {"code": "WIDTHS_DIFFER", "message": "Widths differ along the line."},
+    ]
+    readout = {"flags": flags}
+    assert present(replace(RUNNING, readout=readout)).readout.flags == "1 flag: Widths differ along the line."
+    assert present(replace(READY, readout=readout)).readout.flags.startswith("2 flags: 22 of 40 rows")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any
 
@@ -261,6 +261,9 @@ def _percent(situation: Situation) -> int:
 
 def _readout(situation: Situation) -> ReadoutText:
     progress = situation.progress
+    if situation.is_running and situation.readout:  # rows still to come are no reason for doubt
+        flags = [flag for flag in situation.readout.get("flags", ()) if flag.get("code") != "ROWS_MISSING"]
+        situation = replace(situation, readout={**situation.readout, "flags": flags})
     if progress is None or progress.role is not Role.VIBRATIONAL or progress.state is not RunState.ACQUIRING:
         return wording.readout_text(situation.readout, situation.roles)
     return wording.readout_text(

@@ -16,6 +16,7 @@ from eels_iontransport.data.record import Role
 from .form import ROW_LABELS
 
 CONTENT = 290
+SCROLLED = 276  # beside a scroll bar
 INDENT = 16
 LARGE = "bold 15px"
 MIDDLE = "vcenter"
@@ -32,9 +33,9 @@ def describe(materials: Sequence[str]) -> Description:
         _state(u),
         u.create_scroll_area(
             u.create_column(
-                _head(u, materials), _survey(u), _place(u), _plan(u), u.create_stretch(), spacing=6, margin=4
+                _head(u, materials), _survey(u), _place(u), _plan(u), u.create_stretch(), spacing=6, margin_top=2
             ),
-            min_height=110,
+            min_height=72,
             horizontal_scroll_bar_policy="off",
         ),
         _run(u),
@@ -85,15 +86,15 @@ def _head(u: Declarative.DeclarativeUI, materials: Sequence[str]) -> Description
 def _survey(u: Declarative.DeclarativeUI) -> Description:
     return u.create_column(
         u.create_row(
-            _heading(u, "1  Survey"),
-            _button(u, "Overview", "overview_clicked", "survey_enabled", "A wide image, for the aloof point.", 68),
+            _heading(u, "1  Survey", 62),
+            _button(u, "Overview", "overview_clicked", "survey_enabled", "A wide image, for the aloof point.", 66),
             u.create_line_edit(
                 on_escape_pressed="revert",
                 text="@binding(overview_nm)",
                 enabled="@binding(shown.survey_enabled)",
                 width=36,
             ),
-            _button(u, "Detail", "detail_clicked", "survey_enabled", "A close image, for the line.", 52),
+            _button(u, "Detail", "detail_clicked", "survey_enabled", "A close image, for the line.", 48),
             u.create_line_edit(
                 on_escape_pressed="revert",
                 text="@binding(detail_nm)",
@@ -112,7 +113,7 @@ def _survey(u: Declarative.DeclarativeUI) -> Description:
 def _place(u: Declarative.DeclarativeUI) -> Description:
     return u.create_column(
         u.create_row(
-            _heading(u, "2  Place"),
+            _heading(u, "2  Place", 62),
             _button(
                 u, "Aloof", "aloof_clicked", "place_enabled", "Mark A1 in the vacuum, 65 nm from the edge if it fits."
             ),
@@ -198,6 +199,7 @@ def _readout(u: Declarative.DeclarativeUI) -> Description:
         u.create_label(
             text="@binding(shown.shift_detail)",
             visible="@binding(shown.shift_detail_visible)",
+            tool_tip="Centre of the peak in grain 1, at the boundary and in grain 2.",
             width=CONTENT,
             color=GREY,
         ),
@@ -263,13 +265,13 @@ def _text(u: Declarative.DeclarativeUI, text: str) -> Description:
 def _note(u: Declarative.DeclarativeUI, name: str) -> Description:
     return u.create_row(
         u.create_spacing(INDENT),
-        u.create_label(text=f"@binding(shown.{name})", word_wrap=True, color=GREY, width=CONTENT - 2 * INDENT),
+        u.create_label(text=f"@binding(shown.{name})", word_wrap=True, color=GREY, width=SCROLLED - INDENT),
         u.create_stretch(),
     )
 
 
 def _button(
-    u: Declarative.DeclarativeUI, text: str, clicked: str, enabled: str, tool_tip: str, width: int = 52
+    u: Declarative.DeclarativeUI, text: str, clicked: str, enabled: str, tool_tip: str, width: int = 49
 ) -> Description:
     return u.create_push_button(
         text=text, on_clicked=clicked, enabled=f"@binding(shown.{enabled})", tool_tip=tool_tip, width=width
