@@ -94,7 +94,7 @@ def single_scattering(loss_ev: np.ndarray, loss: np.ndarray, tail_exponent: floa
 def _row(core_loss: Spectra, valence: Spectra, i: int) -> _Row | None:
     energy, counts = core_loss.energy.energies_ev, core_loss.rows[i]
     low_loss = _relative_loss(valence, i, core_loss.energy.step_ev)
-    if low_loss is None:
+    if low_loss is None or low_loss[0].size == 0:
         return None
     loss_ev, loss = low_loss
     overlap = (energy >= max(energy[0], 5.0)) & (energy <= OVERLAP_END_EV)
