@@ -4,31 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from ..data.flags import Flag, unique
 from ..data.noise import NoiseModel
-from ..data.regions import BOUNDARY, GRAIN_1, GRAIN_2, NAMES, Regions
+from ..data.regions import NAMES, Regions
 from ..data.spectrum import Spectra
-from ..materials.recipe import Edge
-from . import coreloss, edgedata, edgefit
+from ..materials.recipe import Edge, Interval
+from . import edgedata, edgefit, values
 from .edgedata import EdgeData
 from .edges import LOGISTIC
 from .plural import Plural
+from .values import UNKNOWN, Value
+from .windows import WindowRatios, window_ratios
 
 SHIFT_DOUBT_EV = 0.1  # by which the edges of single pixels may lie beside those of their surroundings
-DETECTION = 3.0  # an amount below so many sigma is none
 MISFIT_FLAG, MISFIT_LIMIT = 1.5, 4.0  # reduced chi-squared that is told, and that is refused
-
-
-class Value(NamedTuple):
-    value: float = np.nan
-    sigma: float = np.nan
-
-
-UNKNOWN = Value()
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,18 +37,24 @@ class Profile:
 class Change:
     """Ratio of two edges in the regions, and of the boundary to the mean of the grains minus one.
 
-    ratio, uncorrected_ratio: by region. elements: change of each element's own counts, boundary over the grains' mean.
-    cross_talk: (K, K), counts in window i of edge j per count in its own window, from the shapes in the grains.
+    ratio: by region, of the edges' own counts. windows: the same from plain windows. elements: change of each element's
+    own counts per pixel, boundary over the grains' mean minus one. fit: None where no region has a usable pixel.
     """
 
     ratio: Mapping[str, Value]
     relative_change: Value
-    uncorrected_ratio: Mapping[str, Value]
-    uncorrected_relative_change: Value
+    windows: WindowRatios
     elements: Mapping[str, Value]
-    cross_talk: np.ndarray
     fit: edgefit.EdgeFit | None
     flags: tuple[Flag, ...] = ()
+
+    @property
+    def uncorrected_ratio(self) -> Mapping[str, Value]:
+        return self.windows.ratio
+
+    @property
+    def uncorrected_relative_change(self) -> Value:
+        return self.windows.relative_change
 
 
 def profile(
@@ -81,14 +79,13 @@ def profile(
         return result
     fit = fit or edgedata.joint_fit(data, [data.usable], edges)
     shift = float(np.mean(fit.shift_ev))
-    first, second = fit.index(ratio[0]), fit.index(ratio[1])
+    pair = [fit.index(element) for element in ratio]
     shapes = fit.shapes(shift)
     slopes = (fit.shapes(shift + 0.01) - fit.shapes(shift - 0.01)) / 0.02
     for i in np.flatnonzero(data.usable).tolist():
         amounts, covariance = _amounts(data, i, shapes, slopes)
         result.amounts[i], result.amounts_sigma[i] = amounts, np.sqrt(np.diag(covariance))
-        value = _quotient(amounts, covariance, first, second)
-        result.value[i], result.sigma[i] = value
+        result.value[i], result.sigma[i] = values.quotient(amounts, covariance, pair)
     return result
 
 
@@ -100,46 +97,42 @@ def change(
     noise: NoiseModel,
     *,
     plural: Plural | None = None,
+    background_window_ev: Interval | None = None,
 ) -> Change:
     """Ratio of two edges by region and its change at the boundary, corrected for the overlap of the edges.
 
     The summed spectra of the regions are fitted together (`edgefit`), once with each form of the onsets; values are the
     mean of both. sigma holds counting noise, the freedom of the shapes, half of what the form of the onset makes and
-    half of what a background of one order more makes. Regions without a usable pixel are nan.
+    half of what a background of one order more makes. background_window_ev: of the uncorrected intensities, in place of
+    the recipe's. Regions without a usable pixel are nan.
     Raises UnusableInput where the axis does not hold the edges.
     """
     data = edgedata.prepare(spectra, edges, noise, plural)
     position = spectra.position_nm
     masks = {name: region.mask(position) & data.usable for name, region in regions}
-    present = [name for name in NAMES if masks[name].any()]
+    masks = {name: mask for name, mask in masks.items() if mask.any()}
     nothing = dict.fromkeys(NAMES, UNKNOWN)
-    if not present:
+    if not masks:
         flag = Flag("CORE_LOSS_EMPTY", "No region holds a usable core-loss spectrum.")
-        return Change(nothing, UNKNOWN, nothing, UNKNOWN, {}, np.full((len(edges),) * 2, np.nan), None, (flag,))
-    chosen = [masks[name] for name in present]
+        return Change(nothing, UNKNOWN, WindowRatios(), {}, None, (flag,))
+    chosen, present = list(masks.values()), list(masks)
     fit = edgedata.joint_fit(data, chosen, edges)
-    flags = list(_doubts(fit, present, data, plural))
-    uncorrected = _uncorrected(data, edges, ratio, chosen, present)
+    pair = [fit.index(element) for element in ratio]
+    plain = window_ratios(data, edges, pair, masks, fit.cross_talk, background_window_ev)
+    flags = [*_doubts(fit, present, data, plural), *plain.flags]
     if fit.chi2 > MISFIT_LIMIT:
         message = f"The edge shapes do not describe the core-loss spectra (reduced chi-squared {fit.chi2:.1f})."
         flags.append(Flag("CORE_LOSS_REFUSED", message))
-        return Change(nothing, UNKNOWN, *uncorrected, {}, fit.cross_talk, fit, unique(flags))
-    other_form = edgedata.joint_fit(data, chosen, edges, step=LOGISTIC)
-    ratios, relative = _ratios(fit, other_form, ratio, present)
+        return Change(nothing, UNKNOWN, plain, {}, fit, unique(flags))
+    ratios, relative = _ratios(fit, edgedata.joint_fit(data, chosen, edges, step=LOGISTIC), pair, present)
     if any(np.isnan(ratios[name].value) for name in present):
         flags.append(Flag("EDGE_NOT_SEEN", f"{ratio[0]} or {ratio[1]} does not stand out of the core-loss noise."))
     if np.isfinite(relative.value):
-        other_order = edgedata.joint_fit(data, chosen, edges, extra_order=1)
-        pair = [fit.index(element) for element in ratio]
-        background = _relative_change(other_order.amounts, pair) - _relative_change(fit.amounts, pair)
+        other = edgedata.joint_fit(data, chosen, edges, extra_order=1)
+        background = values.relative_change(other.amounts, pair) - values.relative_change(fit.amounts, pair)
         relative = Value(relative.value, float(np.hypot(relative.sigma, 0.5 * background)))
-    elements = _element_changes(fit, masks) if len(present) == len(NAMES) else {}
-    return Change(ratios, relative, *uncorrected, elements, fit.cross_talk, fit, unique(flags))
-
-
-def unmixed(intensities: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Own counts of each edge from window intensities (..., K): the solution of I = M n."""
-    return np.linalg.solve(matrix, intensities[..., None])[..., 0]
+    elements = _element_changes(fit, masks) if present == list(NAMES) else {}
+    return Change(ratios, relative, plain, elements, fit, unique(flags))
 
 
 def _amounts(data: EdgeData, i: int, shapes: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -166,98 +159,32 @@ def _linear(basis: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return inverse @ (scaled @ values) / scale, inverse / np.outer(scale, scale)
 
 
-def _quotient(amounts: np.ndarray, covariance: np.ndarray, first: int, second: int) -> Value:
-    """amounts[first] / amounts[second]; nan where either does not stand out of its error."""
-    sigma = np.sqrt(np.diag(covariance))
-    if not (amounts[second] > DETECTION * sigma[second] and amounts[first] > 0):
-        return UNKNOWN
-    value = amounts[first] / amounts[second]
-    gradient = np.zeros(len(amounts))
-    gradient[first], gradient[second] = 1 / amounts[second], -value / amounts[second]
-    return Value(float(value), float(np.sqrt(gradient @ covariance @ gradient)))
-
-
 def _ratios(
-    fit: edgefit.EdgeFit, other: edgefit.EdgeFit, ratio: tuple[str, str], present: list[str]
+    fit: edgefit.EdgeFit, other: edgefit.EdgeFit, pair: list[int], present: list[str]
 ) -> tuple[dict[str, Value], Value]:
     """Ratios and relative change: the mean of two fits, with the noise of the first and half the difference."""
-    k, pair = len(fit.edges), [fit.index(element) for element in ratio]
+    k = len(fit.edges)
     ratios = dict.fromkeys(NAMES, UNKNOWN)
     for r, name in enumerate(present):
         block = slice(r * k, (r + 1) * k)
-        first = _quotient(fit.amounts[r], fit.covariance[block, block], *pair)
-        second = _quotient(other.amounts[r], other.covariance[block, block], *pair)
-        ratios[name] = _mean(first.value, second.value, first.sigma)
+        first = values.quotient(fit.amounts[r], fit.covariance[block, block], pair)
+        second = values.quotient(other.amounts[r], other.covariance[block, block], pair)
+        ratios[name] = values.mean(first.value, second.value, first.sigma)
     if not all(np.isfinite(ratios[name].value) for name in NAMES):
         return ratios, UNKNOWN
-    first_change, second_change = (_relative_change(f.amounts, pair) for f in (fit, other))
-    return ratios, _mean(first_change, second_change, _relative_sigma(fit, pair))
-
-
-def _mean(first: float, second: float, sigma: float) -> Value:
-    return Value(0.5 * (first + second), float(np.hypot(sigma, 0.5 * (first - second))))
-
-
-def _relative_change(amounts: np.ndarray, pair: list[int]) -> float:
-    """Boundary over the mean of the grains minus one; amounts (3, K) in the order of the regions."""
-    quotient = amounts[:, pair[0]] / amounts[:, pair[1]]
-    return float(quotient[1] / (0.5 * (quotient[0] + quotient[2])) - 1)
-
-
-def _relative_sigma(fit: edgefit.EdgeFit, pair: list[int]) -> float:
-    """Error of the relative change by the covariance of all amounts."""
-    quotient = fit.amounts[:, pair[0]] / fit.amounts[:, pair[1]]
-    mean = 0.5 * (quotient[0] + quotient[2])
-    by_quotient = np.array([-0.5 * quotient[1] / mean, 1.0, -0.5 * quotient[1] / mean]) / mean
-    gradient = np.zeros_like(fit.amounts)
-    gradient[:, pair[0]] = by_quotient / fit.amounts[:, pair[1]]
-    gradient[:, pair[1]] = -by_quotient * quotient / fit.amounts[:, pair[1]]
-    flat = gradient.ravel()
-    return float(np.sqrt(flat @ fit.covariance @ flat))
+    first_change, second_change = (values.relative_change(f.amounts, pair) for f in (fit, other))
+    return ratios, values.mean(first_change, second_change, values.relative_sigma(fit.amounts, fit.covariance, pair))
 
 
 def _element_changes(fit: edgefit.EdgeFit, masks: Mapping[str, np.ndarray]) -> dict[str, Value]:
     """Change of every element's counts per pixel, boundary over the mean of the grains minus one."""
     pixels = np.array([masks[name].sum() for name in NAMES])
-    amounts, k = fit.amounts / pixels[:, None], len(fit.edges)
     result = {}
     for j, edge in enumerate(fit.edges):
-        rows = np.arange(len(NAMES)) * k + j
+        rows = np.arange(len(NAMES)) * len(fit.edges) + j
         covariance = fit.covariance[np.ix_(rows, rows)] / np.outer(pixels, pixels)
-        mean = 0.5 * (amounts[0, j] + amounts[2, j])
-        if mean <= 0:
-            result[edge.element] = UNKNOWN
-            continue
-        value = amounts[1, j] / mean
-        gradient = np.array([-0.5 * value, 1.0, -0.5 * value]) / mean
-        result[edge.element] = Value(float(value - 1), float(np.sqrt(gradient @ covariance @ gradient)))
+        result[edge.element] = values.amount_change(fit.amounts[:, j] / pixels, covariance)
     return result
-
-
-def _uncorrected(
-    data: EdgeData, edges: tuple[Edge, ...], ratio: tuple[str, str], masks: list[np.ndarray], present: list[str]
-) -> tuple[dict[str, Value], Value]:
-    """Ratio by region and relative change from plain windows over the published single-window background."""
-    summed = Spectra(
-        np.array([data.spectra.rows[mask].sum(axis=0) for mask in masks]),
-        data.spectra.energy,
-        np.ones(len(masks), bool),
-    )
-    aside = None if data.plural is None else np.array([data.plural[mask].sum(axis=0) for mask in masks])
-    pair = [next(edge for edge in edges if edge.element == element) for element in ratio]
-    background = coreloss.power_law_background(summed, pair[0].background_window_ev, data.noise, plural=aside)
-    windows = tuple(edge.signal_window_ev for edge in pair)
-    found = coreloss.intensities(summed, windows, background, data.noise, plural=aside)
-    values = dict.fromkeys(NAMES, UNKNOWN)
-    for r, name in enumerate(present):
-        values[name] = _quotient(found.value[r], found.covariance[r], 0, 1)
-    grains, boundary = [values[GRAIN_1], values[GRAIN_2]], values[BOUNDARY]
-    mean = 0.5 * (grains[0].value + grains[1].value)
-    if not np.isfinite([mean, boundary.value]).all():
-        return values, UNKNOWN
-    mean_sigma = 0.5 * np.hypot(grains[0].sigma, grains[1].sigma)
-    factor = boundary.value / mean
-    return values, Value(factor - 1, factor * float(np.hypot(boundary.sigma / boundary.value, mean_sigma / mean)))
 
 
 def _doubts(fit: edgefit.EdgeFit, present: list[str], data: EdgeData, plural: Plural | None) -> list[Flag]:

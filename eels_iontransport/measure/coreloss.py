@@ -131,6 +131,26 @@ def intensities(
     return Intensities(value, covariance)
 
 
+def pre_edge_residual(
+    spectra: Spectra,
+    background_window_ev: Interval,
+    residual_window_ev: Interval,
+    noise: NoiseModel | None = None,
+    *,
+    plural: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a background leaves where there should be nothing else, before the first edge: (n,) and its error.
+
+    Relative to the counts there; negative where the background is too high. Raises UnusableInput as `intensities`.
+    """
+    background = power_law_background(spectra, background_window_ev, noise, plural=plural)
+    left = intensities(spectra, (residual_window_ev,), background, noise, plural=plural)
+    window = covered_channels(spectra.energy, residual_window_ev, 0.0, "residual")
+    counts = spectra.rows[:, window].sum(axis=1)
+    counts = np.where(counts > 0, counts, np.nan)
+    return left.value[:, 0] / counts, left.sigma[:, 0] / counts
+
+
 def covered_channels(axis: EnergyAxis, window_ev: Interval, shift_ev: float, kind: str) -> slice:
     """Channels of a window. Raises UnusableInput unless the axis covers all of it, with three channels at least."""
     low, high = window_ev[0] + shift_ev, window_ev[1] + shift_ev

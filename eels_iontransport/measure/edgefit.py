@@ -17,7 +17,7 @@ from ..materials.recipe import Edge
 from . import edges as edge_shapes
 
 SHIFT_PRIOR_EV = 1.0
-_ITERATIONS = 60
+_EVALUATIONS = 300
 _DIFFERENCE = 1e-4  # step of numerical derivatives; every free parameter is of order one
 
 
@@ -64,7 +64,10 @@ def log_polynomial(energy_ev: np.ndarray, exponent: float, order: int) -> np.nda
 
 
 class _Problem:
-    """Variable projection: shapes and shifts are searched, backgrounds and amounts solved for."""
+    """Variable projection: shapes and shifts are searched, backgrounds and amounts solved for.
+
+    The parameters searched for are in units of their priors: those of every edge's shape, then a shift per region.
+    """
 
     def __init__(
         self,
@@ -76,65 +79,81 @@ class _Problem:
         order: int,
         step: str,
     ) -> None:
-        self.energy_ev, self.counts, self.edges, self.step = energy_ev, counts, edges, step
+        self.energy_ev, self.edges, self.step, self.order = energy_ev, edges, step, order
         self.weight = 1 / np.sqrt(variance)
-        self.backgrounds = [log_polynomial(energy_ev, exponent, order) for exponent in exponents]
+        self.weighted_counts = counts * self.weight
+        self.backgrounds = np.array([log_polynomial(energy_ev, exponent, order) for exponent in exponents])
         sigmas = [edge_shapes.prior_sigma(edge) for edge in edges] + [np.full(len(counts), SHIFT_PRIOR_EV)]
         self.prior = np.concatenate(sigmas)
         self.shapes_size = self.prior.size - len(counts)
         self.splits = np.cumsum([sigma.size for sigma in sigmas])[:-1]
 
     def deformed(self, unit: np.ndarray) -> tuple[tuple[Edge, ...], np.ndarray]:
-        """Edges and shifts from the parameters in units of their priors."""
+        """Edges and shifts at the parameters."""
         *shapes, shifts = np.split(unit * self.prior, self.splits)
         return tuple(edge_shapes.deformed(e, p) for e, p in zip(self.edges, shapes, strict=True)), shifts
 
-    def designs(self, unit: np.ndarray) -> list[np.ndarray]:
-        """For every region its linear basis: background then edges, (order + 1 + K, m)."""
+    def shapes(self, edges: tuple[Edge, ...], shift: float) -> np.ndarray:
+        return edge_shapes.normalised(edges, self.energy_ev, shift, self.step)
+
+    def designs(self, unit: np.ndarray) -> np.ndarray:
+        """For every region its linear basis, background then edges: (R, order + 1 + K, m)."""
         edges, shifts = self.deformed(unit)
-        return [
-            np.concatenate([background, edge_shapes.normalised(edges, self.energy_ev, shift, self.step)])
-            for background, shift in zip(self.backgrounds, shifts, strict=True)
-        ]
+        return np.concatenate([self.backgrounds, np.array([self.shapes(edges, shift) for shift in shifts])], axis=1)
 
-    def solve(self, unit: np.ndarray) -> list[np.ndarray]:
-        """Linear coefficients of every region."""
-        coefficients = []
-        for design, counts, weight in zip(self.designs(unit), self.counts, self.weight, strict=True):
-            scale = np.sqrt(((design * weight) ** 2).sum(axis=1))
-            solution = np.linalg.lstsq((design * weight / scale[:, None]).T, counts * weight, rcond=None)[0]
-            coefficients.append(solution / scale)
-        return coefficients
-
-    def model(self, unit: np.ndarray, coefficients: list[np.ndarray]) -> np.ndarray:
-        return np.array([c @ design for c, design in zip(coefficients, self.designs(unit), strict=True)])
+    def solve(self, designs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Linear coefficients (R, order + 1 + K), and orthonormal bases (R, m, ...) of the weighted designs."""
+        weighted = designs * self.weight[:, None, :]
+        scale = np.linalg.norm(weighted, axis=2, keepdims=True)
+        orthogonal, triangle = np.linalg.qr((weighted / scale).transpose(0, 2, 1))
+        projected = np.einsum("rmk,rm->rk", orthogonal, self.weighted_counts)
+        return np.linalg.solve(triangle, projected[..., None])[..., 0] / scale[..., 0], orthogonal
 
     def residual(self, unit: np.ndarray) -> np.ndarray:
-        misfit = (self.counts - self.model(unit, self.solve(unit))) * self.weight
-        return np.concatenate([misfit.ravel(), unit])
+        designs = self.designs(unit)
+        coefficients, _ = self.solve(designs)
+        model = np.einsum("rk,rkm->rm", coefficients, designs)
+        return np.concatenate([(self.weighted_counts - model * self.weight).ravel(), unit])
 
-    def jacobian(self, unit: np.ndarray, coefficients: list[np.ndarray]) -> np.ndarray:
-        """Derivatives of the weighted model and the priors by all parameters, the linear ones scaled to order one."""
-        linear = [self.weight[r] * d * s[:, None] for r, (d, s) in enumerate(self._scaled_designs(unit, coefficients))]
-        columns = []
-        for r, block in enumerate(linear):
-            for row in block:
-                column = np.zeros_like(self.counts)
-                column[r] = row
-                columns.append(np.concatenate([column.ravel(), np.zeros(unit.size)]))
+    def projected_slopes(self, unit: np.ndarray) -> np.ndarray:
+        """Derivatives of `residual`, less the part that the linear coefficients take up (Kaufman's approximation)."""
+        coefficients, orthogonal = self.solve(self.designs(unit))
+        slopes = self.slopes(unit, coefficients)
+        taken = np.einsum("rmk,prm->prk", orthogonal, slopes)
+        slopes = slopes - np.einsum("rmk,prk->prm", orthogonal, taken)
+        return np.concatenate([-slopes.reshape(unit.size, -1), np.eye(unit.size)], axis=1).T
+
+    def slopes(self, unit: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        """Derivatives of the weighted model by the parameters at fixed coefficients; (parameters, R, m)."""
+        amounts = coefficients[:, self.order + 1 :]
+        result = np.zeros((unit.size, *self.weight.shape))
         for j in range(unit.size):
-            step = np.zeros(unit.size)
-            step[j] = _DIFFERENCE
-            slope = (self.model(unit + step, coefficients) - self.model(unit - step, coefficients)) / (2 * _DIFFERENCE)
-            columns.append(np.concatenate([(slope * self.weight).ravel(), np.eye(unit.size)[j]]))
-        return np.array(columns).T
+            edge = int(np.searchsorted(self.splits, j, side="right"))
+            for sign in (1, -1):
+                moved = unit.copy()
+                moved[j] += sign * _DIFFERENCE
+                edges, shifts = self.deformed(moved)
+                if edge < len(edges):
+                    model = [a[edge] * self.shapes(edges[edge : edge + 1], s)[0] for a, s in zip(amounts, shifts)]
+                    result[j] += sign * np.array(model)
+                else:
+                    region = j - self.shapes_size
+                    result[j, region] += sign * amounts[region] @ self.shapes(edges, shifts[region])
+        return result * self.weight / (2 * _DIFFERENCE)
 
-    def _scaled_designs(self, unit: np.ndarray, coefficients: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-        return [(d, self.scales(r, d)) for r, d in enumerate(self.designs(unit))]
-
-    def scales(self, region: int, design: np.ndarray) -> np.ndarray:
-        """One over the weighted norm of every linear basis function."""
-        return 1 / np.sqrt(((design * self.weight[region]) ** 2).sum(axis=1))
+    def covariance(self, unit: np.ndarray, designs: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        """Of all parameters: the linear ones region by region, then those searched for in their own units."""
+        regions, size, _ = designs.shape
+        weighted = designs * self.weight[:, None, :]
+        linear = np.zeros((regions * size, *self.weight.shape))
+        for r in range(regions):
+            linear[r * size : (r + 1) * size, r] = weighted[r]
+        scale = np.concatenate([1 / np.linalg.norm(weighted, axis=2).ravel(), np.ones(unit.size)])
+        rows = np.concatenate([linear, self.slopes(unit, coefficients)]).reshape(scale.size, -1) * scale[:, None]
+        normal = rows @ rows.T
+        normal[-unit.size :, -unit.size :] += np.eye(unit.size)
+        scale[-unit.size :] = self.prior
+        return np.linalg.pinv(normal) * np.outer(scale, scale)
 
 
 def fit(
@@ -160,43 +179,28 @@ def fit(
     if degrees < counts.size // 2:
         raise UnusableInput("The core-loss spectra have too few channels around the edges to separate them.")
     start = np.zeros(problem.prior.size)
-    calls = _ITERATIONS * (start.size + 1)
-    found = least_squares(problem.residual, start, method="lm", xtol=1e-6, ftol=1e-7, max_nfev=calls)
-    unit = found.x
-    coefficients = problem.solve(unit)
-    model = problem.model(unit, coefficients)
+    options = {"method": "lm", "xtol": 1e-6, "ftol": 1e-7, "max_nfev": _EVALUATIONS}
+    try:
+        found = least_squares(problem.residual, start, problem.projected_slopes, **options)
+    except (ValueError, np.linalg.LinAlgError):
+        raise UnusableInput("The edge shapes find no hold in the core-loss spectra; check their energy axis.") from None
+    designs = problem.designs(found.x)
+    coefficients, _ = problem.solve(designs)
+    model = np.einsum("rk,rkm->rm", coefficients, designs)
     chi2 = float((((counts - model) * problem.weight) ** 2).sum()) * correlation / degrees
-    jacobian = problem.jacobian(unit, coefficients)
-    covariance = np.linalg.pinv(jacobian.T @ jacobian) * max(1.0, chi2)
-    return _result(problem, unit, coefficients, model, covariance, chi2, order)
-
-
-def _result(
-    problem: _Problem,
-    unit: np.ndarray,
-    coefficients: list[np.ndarray],
-    model: np.ndarray,
-    covariance: np.ndarray,
-    chi2: float,
-    order: int,
-) -> EdgeFit:
-    regions, k = len(problem.counts), len(problem.edges)
-    edges, shifts = problem.deformed(unit)
-    designs = problem.designs(unit)
-    scales = np.concatenate([problem.scales(r, design) for r, design in enumerate(designs)] + [problem.prior])
-    covariance = covariance * np.outer(scales, scales)
-    per_region = order + 1 + k
-    own = np.concatenate([np.arange(k) + r * per_region + order + 1 for r in range(regions)])
-    background = np.array([c[: order + 1] @ d[: order + 1] for c, d in zip(coefficients, designs, strict=True)])
+    covariance = problem.covariance(found.x, designs, coefficients) * max(1.0, chi2)
+    fitted, shifts = problem.deformed(found.x)
+    first = order + 1  # of the edges among the linear parameters of a region
+    own = [r * designs.shape[1] + first + k for r in range(len(counts)) for k in range(len(edges))]
     return EdgeFit(
-        edges=edges,
-        energy_ev=problem.energy_ev,
-        amounts=np.array([c[order + 1 :] for c in coefficients]),
+        edges=fitted,
+        energy_ev=energy_ev,
+        amounts=coefficients[:, first:],
         covariance=covariance[np.ix_(own, own)],
         shift_ev=shifts,
-        shift_sigma_ev=np.sqrt(np.diag(covariance))[-regions:],
-        background=background,
+        shift_sigma_ev=np.sqrt(np.diag(covariance))[-len(counts) :],
+        background=np.einsum("rk,rkm->rm", coefficients[:, :first], designs[:, :first]),
         model=model,
         chi2=chi2,
-        step=problem.step,
+        step=step,
     )

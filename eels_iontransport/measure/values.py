@@ -1,0 +1,63 @@
+"""Small numbers with errors: ratios of amounts, and the change of a ratio from the grains to the boundary."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+DETECTION = 3.0  # an amount below so many sigma is none
+
+
+class Value(NamedTuple):
+    """A number and its standard deviation, nan where the data do not carry it."""
+
+    value: float = np.nan
+    sigma: float = np.nan
+
+
+UNKNOWN = Value()
+
+
+def quotient(amounts: np.ndarray, covariance: np.ndarray, pair: list[int]) -> Value:
+    """amounts[pair[0]] / amounts[pair[1]] of correlated amounts (K,); nan where the second is not seen."""
+    first, second = pair
+    if not (amounts[second] > DETECTION * np.sqrt(covariance[second, second]) and amounts[first] > 0):
+        return UNKNOWN
+    value = amounts[first] / amounts[second]
+    gradient = np.zeros(len(amounts))
+    gradient[first], gradient[second] = 1 / amounts[second], -value / amounts[second]
+    return Value(float(value), float(np.sqrt(gradient @ covariance @ gradient)))
+
+
+def mean(first: float, second: float, sigma: float) -> Value:
+    """Mean of two ways to measure one thing: the noise of one, and half their difference as doubt."""
+    return Value(0.5 * (first + second), float(np.hypot(sigma, 0.5 * (first - second))))
+
+
+def relative_change(amounts: np.ndarray, pair: list[int]) -> float:
+    """Ratio at the boundary over the mean of the grains', minus one; amounts (3, K): grain 1, boundary, grain 2."""
+    ratio = amounts[:, pair[0]] / amounts[:, pair[1]]
+    return float(ratio[1] / (0.5 * (ratio[0] + ratio[2])) - 1)
+
+
+def relative_sigma(amounts: np.ndarray, covariance: np.ndarray, pair: list[int]) -> float:
+    """Error of `relative_change` by the covariance (3 K, 3 K) of all amounts."""
+    ratio = amounts[:, pair[0]] / amounts[:, pair[1]]
+    grains = 0.5 * (ratio[0] + ratio[2])
+    by_ratio = np.array([-0.5 * ratio[1] / grains, 1.0, -0.5 * ratio[1] / grains]) / grains
+    gradient = np.zeros_like(amounts)
+    gradient[:, pair[0]] = by_ratio / amounts[:, pair[1]]
+    gradient[:, pair[1]] = -by_ratio * ratio / amounts[:, pair[1]]
+    flat = gradient.ravel()
+    return float(np.sqrt(flat @ covariance @ flat))
+
+
+def amount_change(amounts: np.ndarray, covariance: np.ndarray) -> Value:
+    """One amount at the boundary over the mean of the grains', minus one; amounts (3,), covariance (3, 3)."""
+    grains = 0.5 * (amounts[0] + amounts[2])
+    if not grains > 0:
+        return UNKNOWN
+    value = amounts[1] / grains
+    gradient = np.array([-0.5 * value, 1.0, -0.5 * value]) / grains
+    return Value(float(value - 1), float(np.sqrt(gradient @ covariance @ gradient)))
