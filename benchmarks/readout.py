@@ -102,9 +102,8 @@ def pulls(name: str, results: Sequence[Result]) -> list[Figure]:
 
 
 def sigmas(name: str, results: Sequence[Result], goal: float, unit: str) -> Figure:
-    values = [r.sigma for r in results if math.isfinite(r.sigma)]
-    largest = max(values, default=math.nan)
-    return Figure(f"{name}: largest sigma", unit, largest, high=goal, spread=spread(values or [math.nan]))
+    values = [r.sigma for r in results if math.isfinite(r.sigma)] or [math.nan]
+    return Figure(f"{name}: middle sigma", unit, float(np.median(values)), high=goal, spread=spread(values))
 
 
 def zero(name: str, results: Sequence[Result]) -> Figure:
