@@ -23,13 +23,14 @@ HEADLESS := 1
 endif
 endif
 
-.PHONY: help python test lint demo bench clean
+.PHONY: help python test lint demo bench screenshots clean
 
 help:
 	@echo "make test    set up, then run the linter, the type checker and every test"
 	@echo "make demo    set up, then run a whole simulated session and print its readout"
 	@echo "make lint    the linter and the type checker only"
 	@echo "make bench   measure the figures that the project means to reach"
+	@echo "make screenshots   take the pictures of docs/ anew"
 	@echo "make clean   remove the virtual environments and what was built"
 
 python:
@@ -66,6 +67,10 @@ endif
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks $(BENCH)
+
+screenshots: $(VENV)/run.stamp
+	@"$(PYTHON)" tools/check_system.py window
+	tools/with_display $(BIN)/python tools/screenshots.py docs
 
 clean:
 	rm -rf .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -80,7 +80,7 @@ class Controller:
         if outcome is not None:
             self._notice = outcome
         self.surveys.follow()
-        if self._run is not None and self._run.poll():
+        if self._run is not None and self._run.poll() and self._run.outcome is not None:
             self._ended = ended(self._run.outcome, datetime.now().strftime("%H:%M"))
             self._run = None
             if self._ended.state is State.FAULT:
