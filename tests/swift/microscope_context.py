@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from nion.instrumentation.test import AcquisitionTestContext
 from nion.swift import Facade
 from nion.swift.test import TestContext
@@ -25,6 +25,7 @@ from eels_iontransport.simulation.specimen import SURVEY_NM
 from nionswift_plugin.iontransport.host import run as host_run
 from nionswift_plugin.iontransport_simulator.devices import Devices
 
+TIME_SCALE = 100.0
 FIELD = Field(SURVEY_NM, SURVEY_NM)
 PARKED = Geometry.FloatPoint(0.25, 0.75)
 EXPOSURES = {
@@ -108,15 +109,17 @@ def record_of(item: Any) -> Record:
     return record
 
 
-@contextmanager
-def make_lab(folder: Path, time_scale: float) -> Iterator[Lab]:
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A lab with a survey in its document; the probe is parked somewhere."""
     Facade.initialize()
     setup = TestContext.TestSetup()
-    devices = Devices(SimulatedMicroscope(seed=5, time_scale=time_scale), str(folder))
+    devices = Devices(SimulatedMicroscope(seed=5, time_scale=TIME_SCALE), str(tmp_path))
     with AcquisitionTestContext.AcquisitionTestContext(devices, is_eels=True) as context:
-        lab = Lab(devices, context)
-        lab.stem.set_probe_position(PARKED)
-        yield lab
-        lab.window.periodic()
-    del setup, lab, context
+        made = Lab(devices, context)
+        made.stem.set_probe_position(PARKED)
+        made.survey()
+        yield made
+        made.window.periodic()
+    del setup, made, context
     gc.collect()

@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 UPDATE_PERIOD_S = 0.2  # an update costs the window 30 to 80 ms
 LARGE_VALUES = 10 * 2048**2  # from here on the host keeps an item in HDF5
 FRAME_ROLES = (Role.ZLP, Role.ALOOF)
-LOGARITHMIC_ROLES = (*FRAME_ROLES, Role.POINTS, Role.VIBRATIONAL)  # losses are a thousandth of the zero-loss peak
+LOGARITHMIC_ROLES = (*FRAME_ROLES, Role.POINTS, Role.VIBRATIONAL, Role.VALENCE)  # with the zero-loss peak
 
 OnItem = Callable[[DataItem.DataItem, Record], None]
 

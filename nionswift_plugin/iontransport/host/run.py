@@ -17,8 +17,9 @@ from eels_iontransport.data.geometry import Field
 from eels_iontransport.data.record import Role
 
 from .data import ItemRecorder, OnItem
-from .instrument import SwiftMicroscope, missing, scan_field
+from .instrument import SwiftMicroscope, missing
 from .main_thread import MainThread
+from .probe import scan_field
 
 __all__ = ["SwiftRun", "missing", "scan_field", "start_run"]
 
