@@ -131,6 +131,14 @@ def result_items(document_model: DocumentModel.DocumentModel, item: DataItem.Dat
     return computations.outputs(found[0]) if found else {}
 
 
+def spectra_items(
+    document_model: DocumentModel.DocumentModel, item: DataItem.DataItem
+) -> dict[Role, DataItem.DataItem]:
+    """The spectra, by role, of the session that an item belongs to, as spectrum or as result."""
+    found = computations.find(document_model, COMPUTATION_ID, item)
+    return _items_by_role(found[0]) if found else {}
+
+
 def is_result(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> bool:
     """Whether an item is a result of a session, not a spectrum."""
     found = computations.find(document_model, COMPUTATION_ID, item)

@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from nion.swift import DocumentController
-from nion.swift.model import DataItem
+from nion.swift.model import DataItem, DocumentModel
 
 from eels_iontransport import materials
 from eels_iontransport.data.errors import UnusableInput
+from eels_iontransport.data.record import Record, Role
 
 from . import live, results, roles
 from .evaluation import spectra_of
 from .host import display, layout, menu, workspaces
 from .panel.panel import find_panel
+from .panel.surveys import DETAIL, OVERVIEW
 
 TITLE = "Ion Transport"
 SURVEY = "survey"
@@ -52,17 +54,29 @@ def analyze(
 def show_results(
     window: DocumentController.DocumentController, item: DataItem.DataItem, survey: DataItem.DataItem | None = None
 ) -> None:
-    """Arrange the results of the session that the item belongs to in the results workspace.
+    """Arrange the results of the session that the item belongs to, and its survey, in the results workspace.
 
     Raises UnusableInput where the item belongs to none.
     """
     items = live.result_items(window.document_model, item)
     if not items:
         raise UnusableInput(f"'{item.title}' has no results yet; analyse it first.")
+    survey = survey or _survey(window.document_model, live.spectra_items(window.document_model, item)[Role.VIBRATIONAL])
     if survey is not None:
         items = {SURVEY: survey, **items}
     displays = {name: display.of(window.document_model, shown) for name, shown in items.items()}
     workspaces.arrange(window, "results", "Ion Transport Results", _COLUMNS, displays)
+
+
+def _survey(document_model: DocumentModel.DocumentModel, line: DataItem.DataItem) -> DataItem.DataItem | None:
+    """The newest survey image of a line's session, the detail before the overview."""
+    record = Record.from_metadata(line.metadata)
+    name = record.plan.get("name") if record is not None else None
+    for label in (DETAIL, OVERVIEW):
+        for item in reversed(document_model.data_items):
+            if name and item.title == f"{name} {label.lower()}":
+                return item
+    return None
 
 
 def _entries(window: DocumentController.DocumentController) -> list[menu.Entry]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nion.data import DataAndMetadata
 from nion.swift.model import DataItem, DocumentModel, Symbolic
 
 from eels_iontransport import wording
@@ -36,15 +37,9 @@ _screens: weakref.WeakKeyDictionary[DataItem.DataItem, _Screen] = weakref.WeakKe
 def show(facade_computation: Any, computation: Symbolic.Computation, result: Shown) -> None:
     """Show the results of a run: data, ranges, titles, and regions that were found."""
     document_model = computations.document_model(computation)
-    texts = _texts(result)
+    presenter = _Presenter(facade_computation, document_model, result)
     for name, item in computations.outputs(computation).items():
-        output = result.outputs.get(name)
-        content: dict[str, Any] = {"result": name}
-        if name == results.FIT:
-            content |= {"sentence": result.sentence, "progress": result.progress}
-            content |= {"readout": dict(result.readout)} if result.is_settled else {}
-        text = result.sentence or texts.get(name) or ("" if output is not None else NOTHING)
-        _fill(facade_computation, document_model, name, item, output, content, text, result.is_settled)
+        presenter.show(name, item)
     if result.automatic and result.intervals:
         place_regions(document_model, computation, result.intervals, automatic=True)
 
@@ -70,44 +65,65 @@ def place_regions(
         computations.add_sources(computation, display.add_intervals(shown, places, results.LABELS, results.COLOURS))
 
 
-def _fill(
-    facade_computation: Any,
-    document_model: DocumentModel.DocumentModel,
-    name: str,
-    item: DataItem.DataItem,
-    output: results.Output | None,
-    content: dict[str, Any],
-    text: str,
-    is_settled: bool,
-) -> None:
-    """Give an item its output and title, or blank it where there is no output."""
-    shown, before = display.of(document_model, item), dict(item.metadata.get(METADATA_KEY, {}))
-    screen = _screens.get(item)
-    content["base"] = before.get("base", item.title)  # the title without what was found
-    renamed = "title" in before and before["title"] != item.title
-    content["title"] = before["title"] if renamed else f"{content['base']}: {text}" if text else content["base"]
-    content["drawn"] = bool(before.get("drawn")) or output is not None
-    if screen is None or not results.same(screen.output, output) or before != content:
-        xdata = display.xdata(output or results.blank(name), {METADATA_KEY: content})
-        if is_settled:
-            facade_computation.set_referenced_xdata(name, xdata)
+class _Presenter:
+    """Shows one result of a run after the other."""
+
+    def __init__(self, facade_computation: Any, document_model: DocumentModel.DocumentModel, result: Shown) -> None:
+        self._facade_computation = facade_computation
+        self._document_model = document_model
+        self._result = result
+        self._texts = _texts(result)
+
+    def show(self, name: str, item: DataItem.DataItem) -> None:
+        """Give an item its output and title, or blank it where there is no output."""
+        output, before = self._result.outputs.get(name), dict(item.metadata.get(METADATA_KEY, {}))
+        text = self._result.sentence or self._texts.get(name) or ("" if output is not None else NOTHING)
+        content = {**self._content(name), **_title(item, before, text)}
+        content["drawn"] = bool(before.get("drawn")) or output is not None
+        screen = _screens.get(item)
+        if screen is None or not results.same(screen.output, output) or before != content:
+            self._set_data(name, item, display.xdata(output or results.blank(name), {METADATA_KEY: content}))
+        if before.get("title", item.title) == item.title != content["title"]:
+            item.title = content["title"]
+        self._set_view(name, item, output, is_first=not before.get("drawn"))
+
+    def _content(self, name: str) -> dict[str, Any]:
+        """What the item itself keeps; the fit keeps the readout once it is settled."""
+        if name != results.FIT:
+            return {"result": name}
+        kept = {"result": name, "sentence": self._result.sentence, "progress": self._result.progress}
+        return {**kept, "readout": dict(self._result.readout)} if self._result.is_settled else kept
+
+    def _set_data(self, name: str, item: DataItem.DataItem, xdata: DataAndMetadata.DataAndMetadata) -> None:
+        if self._result.is_settled:
+            self._facade_computation.set_referenced_xdata(name, xdata)
         else:  # without the metadata of all sources, which the host copies many times for each change
             item.set_xdata(xdata)
-    if not renamed and item.title != content["title"]:
-        item.title = content["title"]
-    if output is None:
-        _screens[item] = _Screen(None, screen.value_range if screen else display.get_range(shown))
-        return
-    zoomed = screen is not None and display.get_range(shown) not in (screen.value_range, None)
-    if not zoomed:
-        display.set_range(shown, output.value_range)
-    _screens[item] = _Screen(output, screen.value_range if screen and zoomed else output.value_range)
-    if name == results.MAP:
-        display.cover(shown, output.covered)
-    if not before.get("drawn"):
-        display.add_ticks(shown, output.ticks)
-        if output.view is not None:
-            display.set_view(shown, output.view)
+
+    def _set_view(self, name: str, item: DataItem.DataItem, output: results.Output | None, *, is_first: bool) -> None:
+        """Ranges, unless the operator has changed them, and what is drawn over the data."""
+        shown, screen = display.of(self._document_model, item), _screens.get(item)
+        if output is None:
+            _screens[item] = _Screen(None, screen.value_range if screen else display.get_range(shown))
+            return
+        zoomed = screen is not None and display.get_range(shown) not in (screen.value_range, None)
+        if not zoomed:
+            display.set_range(shown, output.value_range)
+        _screens[item] = _Screen(output, screen.value_range if screen and zoomed else output.value_range)
+        if name == results.MAP:
+            display.cover(shown, output.covered)
+        if is_first:
+            display.add_ticks(shown, output.ticks)
+            if output.view is not None:
+                display.set_view(shown, output.view)
+
+
+def _title(item: DataItem.DataItem, before: Mapping[str, Any], text: str) -> dict[str, str]:
+    """The title without and with what was found; one that the operator has changed stays."""
+    base = before.get("base", item.title)
+    if "title" in before and before["title"] != item.title:
+        return {"base": base, "title": before["title"]}
+    return {"base": base, "title": f"{base}: {text}" if text else base}
 
 
 def _texts(result: Shown) -> dict[str, str]:

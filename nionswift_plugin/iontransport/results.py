@@ -31,7 +31,7 @@ MAP_ASPECT = 1.0  # width over height of the map on the screen
 MAP_PERCENTILES = (1.0, 99.0)
 MAP_TICKS_APART = 0.08  # of the energy axis, so that labels do not touch
 REGIONS_APART = 0.35  # of the spectra's span
-SPECTRUM_HEAD, PROFILE_HEAD = 0.6, 0.6  # of the data's span, for the labels of peaks and regions and the legend
+SPECTRUM_HEAD, PROFILE_HEAD = 0.6, 0.9  # of the data's span, for the legend, and for the labels of the regions
 
 TICK_LENGTH = 0.04  # of the data's span
 _ROWS = {REGIONS: 4, FIT: 7, SHIFT: 3, RATIO: 3, THICKNESS: 3}
@@ -143,7 +143,7 @@ def outputs(evaluation: Evaluation, recipe: Recipe, wanted: Collection[str]) -> 
         MAP: _map(evaluation, recipe),
         REGIONS: _regions(evaluation, recipe),
         FIT: _fit(evaluation, recipe),
-        SHIFT: _profile(evaluation, "ldo_centre_mev", "ldo_centre_sigma_mev", "meV"),
+        SHIFT: _profile(evaluation, "ldo_centre_mev", "ldo_centre_sigma_mev", "meV", head=PROFILE_HEAD),
         RATIO: _profile(evaluation, "li_to_co", "li_to_co_sigma", ""),
         THICKNESS: _profile(evaluation, "thickness", "thickness_sigma", ""),
     }
@@ -237,14 +237,16 @@ def _fit(evaluation: Evaluation, recipe: Recipe) -> Output | None:
     )
 
 
-def _profile(evaluation: Evaluation, value_name: str, sigma_name: str, units: str) -> Output | None:
+def _profile(
+    evaluation: Evaluation, value_name: str, sigma_name: str, units: str, *, head: float = 0.1
+) -> Output | None:
     """A quantity along the line with its band of one sigma: rows upper, lower, value."""
     value = np.asarray(evaluation.profiles.get(value_name, ()), float)
     if not np.isfinite(value).any():
         return None
     sigma = np.nan_to_num(np.asarray(evaluation.profiles.get(sigma_name, np.zeros_like(value)), float))
     data = np.array([value + sigma, value - sigma, value])
-    value_range = _spread(*_extent(data), low=0.1, head=PROFILE_HEAD)
+    value_range = _spread(*_extent(data), low=0.1, head=head)
     return Output(data, (line_axis(evaluation.position_nm),), units, value_range)
 
 

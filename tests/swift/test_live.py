@@ -207,7 +207,7 @@ def test_ranges_come_from_the_rows_that_are_there(doc, script):
     doc.pump(lambda: live.is_settled(doc.model, item))
     doc.idle()
     low, high = display.get_range(doc.display(outputs[results.SHIFT]))
-    assert low < 0.0 and 11.0 < high < 20.0  # 1 - 1 to 10 + 1, with room for the labels
+    assert low < 0.0 and 11.0 < high < ROWS  # 1 - 1 to 10 + 1, with room for the labels
     low, high = display.get_range(doc.display(outputs[results.MAP]))
     assert 1.0 <= low < high <= 10.0
     cover = [graphic for graphic in doc.display(outputs[results.MAP]).graphics if graphic.graphic_id == display.COVER]

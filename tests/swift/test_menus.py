@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("nion.swift")
 
+import numpy as np
+from nion.data import DataAndMetadata
 from nion.swift import Application
 
 from eels_iontransport import files, materials, session
 from eels_iontransport.data.errors import UnusableInput
-from eels_iontransport.data.record import Status
+from eels_iontransport.data.record import Record, Status
 from nionswift_plugin.iontransport import live, menus, results
 from nionswift_plugin.iontransport.host import menu
 
@@ -97,6 +101,29 @@ def test_results_workspace_shows_the_results(doc, monkeypatch):
     assert shown == set(outputs.values())
     menus.show_results(doc.window, item)
     assert len(doc.model._project.workspaces) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("titles", "shown"),
+    [
+        (["GB1 overview", "GB1 detail", "GB2 detail"], "GB1 detail"),
+        (["GB1 overview", "GB2 detail"], "GB1 overview"),
+        (["GB2 overview"], None),
+    ],
+)
+def test_results_workspace_shows_the_survey_of_the_line(doc, monkeypatch, titles, shown):
+    monkeypatch.setattr(session, "Session", ScriptedSession)
+    ScriptedSession.hold.set()
+    item = doc.add("GB1 L1 vibrational", line_data(ROWS, Status.COMPLETE))
+    record = replace(Record.from_metadata(item.metadata), plan={"name": "GB1"})
+    item.metadata = record.to_metadata()
+    for title in titles:
+        doc.add(title, DataAndMetadata.new_data_and_metadata(np.zeros((8, 8))))
+    menus.analyze(doc.window, "lco", [item])
+    menus.show_results(doc.window, item)
+    panels = {panel.display_panel_id: panel for panel in doc.window.workspace_controller.display_panels}
+    survey = panels["eels_iontransport_survey"].display_item
+    assert (survey.data_item.title if survey else None) == shown
 
 
 def test_an_item_without_results_is_refused(doc):
