@@ -16,6 +16,7 @@ from scipy.ndimage import uniform_filter1d
 from ..data.errors import UnusableInput
 from ..data.noise import NoiseModel
 from ..materials.recipe import Interval, LineShape, Peak, Recipe
+from ..measure import zlp
 from ..measure.alignment import Aligned
 from ..measure.background import log_polynomial, two_window_power_law
 from .engine import fit
@@ -184,7 +185,8 @@ def _block(setup: Setup, spectrum: Aligned) -> tuple[Block, np.ndarray]:
     if setup.response is None:
         raise UnusableInput("There is no zero-loss peak to take the response from; record one that is not saturated.")
     background = log_polynomial(energy, setup.recipe.background_order)
-    shapes = ConvolvedVoigts(energy, setup.response)
+    fwhm = zlp.peak_of(spectrum.counts).fwhm * spectrum.step_mev
+    shapes = ConvolvedVoigts(energy, setup.response, setup.response.broadening(fwhm))
     return Block(energy, counts, np.sqrt(variance[window]), shapes, background), np.zeros_like(counts)
 
 

@@ -34,17 +34,21 @@ class PlainVoigts:
 class ConvolvedVoigts:
     """Voigt lines convolved with the response, on an even axis energy_mev (m,).
 
+    broadening_mev: standard deviation of a Gaussian by which the response is wider in this spectrum.
+
     Worked in Fourier space, where a Voigt is exp(-i w c - sigma^2 w^2 / 2 - gamma |w|), the convolution a product and
     each derivative a factor: exact for any response sampled finer than half its width.
     """
 
-    def __init__(self, energy_mev: np.ndarray, response: Response):
+    def __init__(self, energy_mev: np.ndarray, response: Response, broadening_mev: float = 0.0):
         step = energy_mev[1] - energy_mev[0]
         pad = int(np.ceil(PADDING_MEV / step))
         self._size = next_fast_len(energy_mev.size + 2 * pad, real=True)
         self._window = slice(pad, pad + energy_mev.size)
         self._omega = 2 * np.pi * np.fft.rfftfreq(self._size, step)
-        self._kernel = response.transform(self._omega) * np.exp(1j * self._omega * (energy_mev[0] - pad * step)) / step
+        wider = np.exp(-0.5 * (broadening_mev * self._omega) ** 2)
+        start = np.exp(1j * self._omega * (energy_mev[0] - pad * step))
+        self._kernel = response.transform(self._omega) * wider * start / step
 
     def __call__(self, centre: np.ndarray, sigma: np.ndarray, gamma: np.ndarray) -> Lines:
         centre, sigma, gamma = (np.asarray(p, float)[:, None] for p in (centre, sigma, gamma))

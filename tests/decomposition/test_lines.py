@@ -17,7 +17,7 @@ CENTRE, SIGMA, GAMMA = np.array([34.0, 50.3, 66.0]), np.array([1.5, 0.5, 3.0]), 
 
 def gaussian_response(sigma=3.4):
     energy = np.arange(-120.0, 120.2, 0.4)
-    return Response(energy, np.exp(-0.5 * (energy / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi)), "test")
+    return Response(energy, np.exp(-0.5 * (energy / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi)), 2.3548 * sigma, "test")
 
 
 def test_a_gaussian_response_makes_a_wider_voigt():
@@ -69,3 +69,13 @@ def test_losses_do_not_get_into_a_response_from_the_gain_side():
     beyond = found.energy_mev > 30
     excess = np.abs(found.density - clean.density)[beyond].max()
     assert excess < 0.05 * np.abs(from_vacuum(lossy.energy_mev, lossy.counts).density - clean.density)[beyond].max()
+
+
+def test_a_row_wider_than_the_response_has_wider_lines():
+    response = gaussian_response(3.4)
+    broadening = response.broadening(2.3548 * 4.0)
+    assert broadening == pytest.approx(np.sqrt(4.0**2 - 3.4**2), rel=1e-3)
+    assert response.broadening(2.0 * 3.4) == 0.0
+    value = ConvolvedVoigts(ENERGY, response, broadening)(CENTRE, SIGMA, GAMMA)[0][0]
+    exact = voigt_profile(ENERGY - CENTRE[0], np.hypot(SIGMA[0], 4.0), GAMMA[0])
+    assert np.abs(value - exact).max() < 5e-4 * exact.max()
