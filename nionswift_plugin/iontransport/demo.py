@@ -154,6 +154,8 @@ async def conclude(
     spectra = {role.value: spectra_of(entry) for role, entry in items.items()}
     evaluation = await loop.run_in_executor(None, _evaluate, spectra)
     shown = await _live_readout(window, items[Role.VIBRATIONAL], evaluation)
+    if shown is None:
+        say(f"The live results have not seen all rows within {LIVE_TIMEOUT_S:.0f} s.")
     truth = _truth(microscope, plan, evaluation)
     await loop.run_in_executor(None, _write, out, plan, evaluation, truth)
     for text in (*report.lines(evaluation.readout, materials.load(MATERIAL)), *_truth_lines(truth)):

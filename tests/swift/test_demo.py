@@ -24,7 +24,7 @@ REOPEN = """
 import json, sys
 from pathlib import Path
 from eels_iontransport.data.record import Record
-from nionswift_plugin.iontransport import demo
+from nionswift_plugin.iontransport import demo, live
 from nionswift_plugin.iontransport.host import application
 host = application.Headless(Path(sys.argv[1]), demo.PROJECT)
 model = host.window.document_model
@@ -35,6 +35,8 @@ for item in model.data_items:
         "shape": item.data_shape, "live": item.is_live, "total": float(item.data.sum()) if record else None,
         "record": record and [record.status.value, record.rows_valid, record.rows_planned],
     }
+line = next(item for item in model.data_items if item.title == "GB1 L1 vibrational")
+content["readout"] = live.readout(model, line)
 host.close()
 Path(sys.argv[2]).write_text(json.dumps(content))
 """
@@ -64,6 +66,7 @@ def test_it_ends_by_itself_and_prints_the_readout(demonstration):
     assert "beam current 20 pA" in process.stdout
     assert "520 of 520 rows kept, 5 of 5 steps complete." in process.stdout
     assert "blue shift" in process.stdout and "Truth:" in process.stdout
+    assert "live results have not seen" not in process.stdout
 
 
 @pytest.mark.timeout(180)
@@ -85,6 +88,17 @@ def test_it_leaves_readout_truth_plan_and_figures(demonstration):
 
 
 @pytest.mark.timeout(180)
+def test_what_it_finds_is_true(demonstration):
+    folder, _ = demonstration
+    readout, truth = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("readout", "truth"))
+    shift, change = readout["ldo_peak"]["blue_shift_mev"], readout["li_to_co"]["relative_change"]
+    assert shift["sigma"] <= 0.4 and change["sigma"] <= 0.04
+    # Energies wander with the time that the host takes, so no two runs are the same: 3 sigma.
+    assert abs(shift["value"] - truth["ldo_peak"]["blue_shift_mev"]) <= 3 * shift["sigma"]
+    assert abs(change["value"] - truth["li_to_co"]["relative_change"]) <= 3 * change["sigma"]
+
+
+@pytest.mark.timeout(180)
 def test_its_project_opens_again_with_all_rows(demonstration, tmp_path):
     folder, _ = demonstration
     process = _python(REOPEN, str(folder), str(tmp_path / "content.json"), EELS_IONTRANSPORT_SIMULATOR="off")
@@ -97,3 +111,7 @@ def test_its_project_opens_again_with_all_rows(demonstration, tmp_path):
         assert item["total"] > 0 and not item["live"]
     assert "GB1 survey" in content["items"]
     assert content["computations"] == [["eels_iontransport.session", True]]
+    readout = json.loads((folder / "readout.json").read_text("utf-8"))
+    assert content["readout"]["ldo_peak"]["blue_shift_mev"]["value"] == pytest.approx(
+        readout["ldo_peak"]["blue_shift_mev"]["value"], abs=0.02
+    )
