@@ -41,7 +41,7 @@ python:
 $(VENV)/%.stamp: pyproject.toml setup.py | python
 	@$(BIN)/python -c "import pip" 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "Installing into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$(EXTRAS)]"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e ".[$(EXTRAS)]"
 	@touch $@
 
 $(VENV)/run.stamp: EXTRAS = simulator,window,files
