@@ -14,7 +14,7 @@ pytest.importorskip("nion.instrumentation")
 from nion.utils import Geometry
 
 from eels_iontransport.acquire.outcome import Ending
-from eels_iontransport.acquire.plan import Plan
+from eels_iontransport.acquire.plan import Plan, Step
 from eels_iontransport.data.geometry import Field, Line, Point
 from eels_iontransport.data.record import Role, Status
 from eels_iontransport.files.parts import spectra_from_parts
@@ -51,6 +51,16 @@ def test_a_whole_session_fills_an_item_for_each_step(lab):
     assert lab.document_model.transaction_count == 0
     counts = lab.microscope.dose(0.1) * lab.microscope.camera.counts_per_electron  # in vacuum nothing is lost
     assert items[Role.ZLP].data.sum(axis=1) == pytest.approx(np.full(3, counts), rel=0.01)
+
+
+def test_points_are_an_item_with_a_row_for_each(lab):
+    points = (Point(3.0, -10.0), Point(-2.0, 40.0), Point(0.0, -100.0))
+    places = Places(lab)
+    outcome, run = lab.run(lab.plan(steps=(Step(Role.POINTS, "vibrational", 0.1, 2),), points=points))
+    assert outcome.ending is Ending.COMPLETE, outcome.sentence()
+    item = run.items()[Role.POINTS]
+    assert item.title == "GB1 points" and item.data_shape == (3, 2048) and item.dimensional_calibrations[0].units == ""
+    assert places.array() == pytest.approx(np.array([(p.y_nm, p.x_nm) for p in points for _ in range(2)]), abs=1e-6)
 
 
 def test_an_item_is_read_as_the_spectra_it_holds(lab):

@@ -60,7 +60,10 @@ class MainThread:
             mark.set()
             return mark
         self._marks.append(mark)
-        event_loop.call_soon_threadsafe(mark.set)
+        try:
+            event_loop.call_soon_threadsafe(mark.set)
+        except RuntimeError:  # the window is closed: nothing of it is left to wait for
+            mark.set()
         return mark
 
     def drain(self) -> None:
