@@ -206,6 +206,32 @@ def test_deleting_the_item_ends_the_run(lab):
     assert lab.run(lab.line_plan())[0].ending is Ending.COMPLETE
 
 
+def test_an_item_that_cannot_be_stored_is_a_sentence(lab, monkeypatch):
+    begin = lab.document_model.item_transaction
+
+    class FullDisk:
+        def __init__(self, item) -> None:
+            self._transaction = begin(item)
+
+        def close(self) -> None:
+            self._transaction.close()
+            raise OSError(28, "No space left on device")
+
+    before = lab.state()
+    with monkeypatch.context() as patch:
+        patch.setattr(lab.document_model, "item_transaction", FullDisk)
+        outcome, run = lab.run(lab.line_plan())
+    assert outcome.ending is Ending.FAULT and "No space left on device" in outcome.reason
+    assert outcome.steps[0].rows_valid == 6 and not run.items()[Role.VIBRATIONAL].is_live
+    assert lab.state() == before and lab.document_model.transaction_count == 0
+    assert lab.run(lab.line_plan())[0].ending is Ending.COMPLETE
+
+
+def test_trouble_with_an_item_that_has_begun_is_not_the_acquisitions(lab):
+    outcome, run = lab.run(lab.line_plan(), on_item=lambda item, record: 1 / 0)
+    assert outcome.ending is Ending.COMPLETE and Role.VIBRATIONAL in run.items()
+
+
 def test_a_window_that_closes_waits_for_the_run_and_not_for_itself(lab):
     lab.microscope.clock.time_scale = 10.0
     before = lab.state()

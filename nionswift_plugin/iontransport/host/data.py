@@ -65,7 +65,10 @@ class ItemRecorder:
         self._show_as_plot(item, record)
         self.items[record.role] = item
         if self._on_item is not None:
-            self._on_item(item, record)
+            try:
+                self._on_item(item, record)
+            except Exception:
+                _LOG.exception("What is to happen with a new item failed; the acquisition goes on.")
         return item
 
     def _show_as_plot(self, item: DataItem.DataItem, record: Record) -> None:
