@@ -52,8 +52,7 @@ class Shown:
     readout: Mapping[str, Any] = field(default_factory=dict)
     sentence: str = ""
     progress: str = ""
-    is_fitting: bool = False  # fits of the newest data are under way; those shown are of data before
-    is_settled: bool = True  # no more rows are to come and no fits under way
+    is_settled: bool = True  # no more rows are to come, and the fits are those of all rows
     roles: wording.Roles = wording.Roles()
     intervals: Intervals = field(default_factory=dict)
     automatic: bool = True
@@ -138,7 +137,6 @@ class LiveSession:
             shown,
             readout,
             progress=_progress(request.items[Role.VIBRATIONAL]),
-            is_fitting=not is_current,
             is_settled=is_current and not is_running,
             roles=wording.Roles(recipe.shift_peak, recipe.ratio),
             intervals=_intervals(newest, line, is_settled=is_current and not is_running),

@@ -20,7 +20,7 @@ from .host import computations, display
 
 AUTOMATIC = "automatic_regions"  # parameter: where the session itself put the region graphics
 
-NOTHING, FITTING, PROVISIONAL = "not determined", "fitting", "provisional"
+NOTHING, PROVISIONAL = "not determined", "provisional"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class _Presenter:
         """What the item itself keeps; the fit keeps the readout once it is settled."""
         if name != results.FIT:
             return {"result": name}
-        kept = {"result": name, "sentence": self._result.sentence, "progress": self._result.progress}
+        kept = {"result": name, "sentence": self._result.sentence}
         return {**kept, "readout": dict(self._result.readout)} if self._result.is_settled else kept
 
     def _set_data(self, name: str, item: DataItem.DataItem, xdata: DataAndMetadata.DataAndMetadata) -> None:
@@ -129,9 +129,8 @@ def _title(item: DataItem.DataItem, before: Mapping[str, Any], text: str) -> dic
 def _texts(result: Shown) -> dict[str, str]:
     """What is said of each result in its title, in the words of the panel."""
     if not result.is_settled:
-        # A change of title costs as much as one of data, so that only the map counts the rows.
-        state = FITTING if result.is_fitting else PROVISIONAL
-        return {**dict.fromkeys(results.NAMES, PROVISIONAL), results.FIT: state, results.MAP: result.progress}
+        # No count of rows: a change of title costs the window as much as one of data.
+        return dict.fromkeys(results.NAMES, PROVISIONAL)
     words = wording.readout_text(result.readout, result.roles)
     fit = result.outputs.get(results.FIT)
     texts = dict.fromkeys(results.NAMES, result.progress)
