@@ -18,6 +18,7 @@ from nion.swift import DocumentController
 from nion.swift.model import DataItem
 
 from eels_iontransport import figures, materials, report
+from eels_iontransport.acquire import estimate
 from eels_iontransport.acquire import site as sites
 from eels_iontransport.acquire.outcome import Ending, Outcome
 from eels_iontransport.acquire.plan import Plan, session_plan
@@ -123,15 +124,17 @@ async def session(
     )
     item = survey.store(document_model, None, image, field, f"{name} survey", datetime.now().strftime("%H:%M"))
     _mark(document_model.get_display_item_for_data_item(item), plan, field)
-    current = microscope.get("BeamCurrent") * 1e12
-    say(f"{name}: beam current {current:.0f} pA, survey of {field.width_nm:.0f} nm, {len(plan.steps)} steps.")
+    site = sites.load(SITE)
+    current_pa = microscope.get("BeamCurrent") * 1e12
+    say(f"{name}: beam current {current_pa:.0f} pA, survey of {field.width_nm:.0f} nm, {len(plan.steps)} steps.")
+    say(f"Planned: {estimate.estimate(plan, site, current_pa).sentence()}.")
 
     def attach(_: DataItem.DataItem, record: Record) -> None:
         items = run.items()
         if Role.VIBRATIONAL in items:
             live.attach_session(document_model, items, MATERIAL)
 
-    run = host_run.start_run(document_model, plan, sites.load(SITE), field=field, on_item=attach)
+    run = host_run.start_run(document_model, plan, site, field=field, on_item=attach)
     while run.is_running:
         await asyncio.sleep(0.02)
     outcome = run.outcome
@@ -148,7 +151,8 @@ async def conclude(
 ) -> Result:
     """Analyse what a session has acquired, beside its live results, and write everything. Raises UnusableInput."""
     loop, plan, outcome, items = window.event_loop, acquired.plan, acquired.outcome, acquired.items
-    say(f"{outcome.sentence()} {outcome.seconds:.1f} s for {_exposure_s(plan):.0f} s of exposure.")
+    exposure_s = estimate.estimate(plan, sites.load(SITE)).exposure_s
+    say(f"{outcome.sentence()} {outcome.seconds:.1f} s for {exposure_s:.0f} s of exposure.")
     if outcome.ending is not Ending.COMPLETE:
         raise UnusableInput(f"The demonstration's run did not complete: {outcome.sentence()}")
     spectra = {role.value: spectra_of(entry) for role, entry in items.items()}
@@ -221,7 +225,3 @@ def _write(out: Path, plan: Plan, evaluation: Evaluation, truth: Mapping[str, An
     write_json(out / "truth.json", truth)
     write_json(out / "plan.json", plan.to_data())
     figures.save(evaluation, materials.load(MATERIAL), out / "figures")
-
-
-def _exposure_s(plan: Plan) -> float:
-    return sum(s.exposure_s * s.frames * (1 if s.rows_are_frames else plan.rows(s)) for s in plan.steps)
