@@ -19,7 +19,7 @@ from typing import Any
 WIDTH, HEIGHT = 1680, 1000
 TIME_SCALE = 10.0
 SETTLE_S = 3.0  # for the last live results to be drawn
-HIDDEN_PANELS = ("data-panel", "histogram-panel", "info-panel", "inspector-panel")  # room for the results
+HIDDEN_PANELS = ("data-panel",)  # room for the results
 TIMEOUT_MS = 400_000
 
 

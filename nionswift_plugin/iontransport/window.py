@@ -24,6 +24,8 @@ from .panel.form import Form
 from .panel.panel import IonTransportPanel, find_panel
 
 TIME_SCALE = 5.0  # simulated seconds per second
+DETAIL_NM = 80.0
+CROWDING = ("histogram-panel", "info-panel", "inspector-panel")
 
 Window: TypeAlias = DocumentController.DocumentController
 Then = Callable[[Window, IonTransportPanel], Awaitable[None]]
@@ -39,6 +41,8 @@ def run(folder: Path, then: Then | None = None) -> None:
     def started(host: Application.Application) -> None:
         window = host.document_controllers[0]
         panel = find_panel(window)
+        if not window.document_model.data_items:
+            _make_room(window)
         panel.show()
         if then is not None:
             tasks.append(window.event_loop.create_task(_said(then(window, panel))))
@@ -62,7 +66,9 @@ async def demonstrate(
     controller, surveys = panel.controller, panel.controller.surveys
     started = time.monotonic()
     name = demo.unused_name([item.title for item in window.document_model.data_items])
-    controller.edit(Form(name=name, material=demo.MATERIAL, pixels=str(demo.PIXELS), overview_nm=f"{SURVEY_NM:g}"))
+    controller.edit(
+        Form(name, demo.MATERIAL, str(demo.PIXELS), overview_nm=f"{SURVEY_NM:g}", detail_nm=f"{DETAIL_NM:g}")
+    )
     panel.handler.announce()
     for survey_image in (controller.overview, controller.detail):
         survey_image()
@@ -83,6 +89,14 @@ async def demonstrate(
     result = await demo.conclude(window, microscope, acquired, out)
     menus.show_results(window, result.items[Role.VIBRATIONAL], survey)
     return result
+
+
+def _make_room(window: Window) -> None:
+    """Close what would crowd the panel on a small screen; all of it stays in the menu Window."""
+    workspace = window.workspace_controller
+    for panel in workspace.dock_panels if workspace is not None else []:
+        if panel.panel_id in CROWDING:
+            panel.hide()
 
 
 async def _until(done: Callable[[], bool]) -> None:

@@ -213,8 +213,11 @@ def test_everything_that_the_view_binds_to_is_there():
 def test_rows_still_to_come_are_no_flag():
     flags = [
         {"code": "ROWS_MISSING", "message": "22 of 40 rows hold no data and are left out."},
+        {"code": "BOUNDARY_NOT_FOUND", "message": "No boundary stands out."},
         {"code": "WIDTHS_DIFFER", "message": "Widths differ along the line."},
     ]
     readout = {"flags": flags}
+    core_loss = replace(RUNNING, progress=replace(SCANNING, role=Role.CORE_LOSS, step=4))
     assert present(replace(RUNNING, readout=readout)).readout.flags == "1 flag: Widths differ along the line."
-    assert present(replace(READY, readout=readout)).readout.flags.startswith("2 flags: 22 of 40 rows")
+    assert present(replace(core_loss, readout=readout)).readout.flags == "2 flags: No boundary stands out."
+    assert present(replace(READY, readout=readout)).readout.flags.startswith("3 flags: 22 of 40 rows")

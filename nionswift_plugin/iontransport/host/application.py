@@ -14,7 +14,7 @@ from typing import Any
 from nion.swift import Application, DocumentController, Facade, Panel
 from nion.swift.model import FileStorageSystem, Profile
 from nion.ui import Application as UIApplication
-from nion.ui import TestUI
+from nion.ui import TestUI, UserInterface
 
 from eels_iontransport.data.errors import UnusableInput
 
@@ -119,6 +119,7 @@ def run_window(folder: Path, project: str, on_started: Callable[[Application.App
     _mend_headers()
     Facade.initialize()
     application = Application.Application(UIApplication.make_ui({"qt": None}))
+    application.ui.set_persistence_handler(_FolderSettings(folder))
     application.initialize(use_root_dir=False)
     profile = open_profile(folder, project, application)
     start = application.start
@@ -131,6 +132,36 @@ def run_window(folder: Path, project: str, on_started: Callable[[Application.App
     application.start = start_with_project  # the user interface calls it without arguments
     logging.getLogger("loader").setLevel(logging.WARNING)
     application.run()
+
+
+class _FolderSettings(UserInterface.PersistenceHandler):
+    """Sizes of windows and the like, kept in the folder of the project: the user's own settings stay as they are."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "window.json"
+        try:
+            self._values: dict[str, str] = dict(json.loads(self._path.read_text("utf-8")))
+        except (OSError, ValueError):
+            self._values = {}
+
+    def get_string(self, key: str) -> tuple[bool, str]:
+        return key in self._values, self._values.get(key, "")
+
+    def set_string(self, key: str, value: str) -> bool:
+        if self._values.get(key) != value:
+            self._values[key] = value
+            self._write()
+        return True
+
+    def remove_key(self, key: str) -> bool:
+        if self._values.pop(key, None) is None:
+            return False
+        self._write()
+        return True
+
+    def _write(self) -> None:
+        self._path.write_text(json.dumps(self._values), "utf-8")
 
 
 def _mend_headers() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
@@ -259,16 +259,21 @@ def _percent(situation: Situation) -> int:
     return 100 if situation.ended is not None and situation.ended.state is State.DONE else 0
 
 
+# Doubts that only say that rows are still to come: of any step, and of the line that the boundary is looked for on.
+_PREMATURE = ("ROWS_MISSING",)
+_PREMATURE_ON_THE_LINE = ("BOUNDARY_TOO_SHORT", "BOUNDARY_NOT_FOUND", "BOUNDARY_AT_END")
+
+
 def _readout(situation: Situation) -> ReadoutText:
-    progress = situation.progress
-    if situation.is_running and situation.readout:  # rows still to come are no reason for doubt
-        flags = [flag for flag in situation.readout.get("flags", ()) if flag.get("code") != "ROWS_MISSING"]
-        situation = replace(situation, readout={**situation.readout, "flags": flags})
-    if progress is None or progress.role is not Role.VIBRATIONAL or progress.state is not RunState.ACQUIRING:
-        return wording.readout_text(situation.readout, situation.roles)
-    return wording.readout_text(
-        situation.readout, situation.roles, pixel=progress.rows_valid, pixels=progress.rows_planned
-    )
+    progress, readout = situation.progress, situation.readout
+    on_the_line = progress is not None and progress.role is Role.VIBRATIONAL and progress.state is RunState.ACQUIRING
+    if situation.is_running and readout:
+        premature = _PREMATURE + (_PREMATURE_ON_THE_LINE if on_the_line else ())
+        flags = [flag for flag in readout.get("flags", ()) if flag.get("code") not in premature]
+        readout = {**readout, "flags": flags}
+    if progress is None or not on_the_line:
+        return wording.readout_text(readout, situation.roles)
+    return wording.readout_text(readout, situation.roles, pixel=progress.rows_valid, pixels=progress.rows_planned)
 
 
 def values(presentation: Presentation) -> dict[str, object]:

@@ -86,8 +86,8 @@ def _head(u: Declarative.DeclarativeUI, materials: Sequence[str]) -> Description
 def _survey(u: Declarative.DeclarativeUI) -> Description:
     return u.create_column(
         u.create_row(
-            _heading(u, "1  Survey", 62),
-            _button(u, "Overview", "overview_clicked", "survey_enabled", "A wide image, for the aloof point.", 66),
+            _heading(u, "1  Survey", 66),
+            _button(u, "Overview", "overview_clicked", "survey_enabled", "A wide image, for the aloof point.", 64),
             u.create_line_edit(
                 on_escape_pressed="revert",
                 text="@binding(overview_nm)",
@@ -209,7 +209,7 @@ def _readout(u: Declarative.DeclarativeUI) -> Description:
                 u.create_push_button(
                     text="@binding(transport_arrow)", on_clicked="transport_clicked", width=24, style="minimal"
                 ),
-                u.create_label(text="Transport estimate (model)", color=GREY),
+                u.create_label(text="Transport estimate (model)", color=GREY, text_alignment_vertical=MIDDLE),
                 u.create_stretch(),
                 spacing=4,
             ),
