@@ -83,8 +83,7 @@ def readout_text(
         return ReadoutText(
             shift_label=shift_label or "Peaks", shift=blank, ratio_label=ratio_label, ratio=blank if ratio_label else ""
         )
-    reached = boundary_reached(readout, pixel, pixels)
-    progress = "" if reached else f"boundary not reached (pixel {pixel} of {pixels})"
+    progress = not_yet(readout, pixel, pixels)
     flags = flag_lines(readout.get("flags", ()))
     if roles.shift_peak:
         shift, detail = progress or shift_text(readout, roles.shift_peak), "" if progress else shift_detail(readout)
@@ -102,12 +101,14 @@ def readout_text(
     )
 
 
-def boundary_reached(readout: Mapping[str, Any], pixel: int | None, pixels: int | None) -> bool:
-    """False while the line is being taken and its boundary region has not been scanned through."""
+def not_yet(readout: Mapping[str, Any], pixel: int | None, pixels: int | None) -> str:
+    """Why a line that is still being taken has no result yet; empty once its boundary has been scanned through."""
     if pixel is None or pixels is None or pixel >= pixels:
-        return True
+        return ""
     inside = (readout.get("regions") or {}).get("boundary", {}).get("pixels")
-    return bool(inside) and pixel > inside[1]
+    if inside and pixel > inside[1]:
+        return ""
+    return f"boundary not {'reached' if inside else 'found yet'} (pixel {pixel} of {pixels})"
 
 
 def shift_text(readout: Mapping[str, Any], peak: str) -> str:

@@ -96,6 +96,8 @@ def test_a_boundary_not_reached_has_no_number_even_if_there_is_one():
     text = readout_text(readout, LCO, pixel=14, pixels=40)
     assert text.shift == text.ratio == "boundary not reached (pixel 14 of 40)" and text.transport == ""
     assert readout_text(readout, LCO, pixel=22, pixels=40).shift == "+1.8 ± 0.3 meV"
+    readout["regions"] = {"boundary": {"pixels": None}}
+    assert readout_text(readout, LCO, pixel=22, pixels=40).shift == "boundary not found yet (pixel 22 of 40)"
 
 
 def test_the_centres_behind_the_shift():

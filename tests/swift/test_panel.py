@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,9 +19,10 @@ from nionswift_plugin.iontransport.host import places
 from nionswift_plugin.iontransport.panel.model import Presentation, State, present
 from nionswift_plugin.iontransport.panel.panel import PANEL_ID, IonTransportPanel
 
-from .microscope_context import Lab, make_lab, record_of
+from .microscope_context import Lab, lab, record_of
 
-TIME_SCALE = 100.0
+__all__ = ["lab"]  # a fixture
+
 PIXELS = 12
 
 
@@ -104,24 +105,23 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Desk]:
-    with make_lab(tmp_path, TIME_SCALE) as lab:
-        desk = Desk(lab)
-        yield desk
-        desk.close()
+def desk(lab: Lab, caplog: pytest.LogCaptureFixture) -> Iterator[Desk]:
+    desk = Desk(lab)
+    yield desk
+    desk.close()
     errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert not errors
 
 
 def test_a_night_begins_without_a_survey(desk):
-    shown = desk.shown
+    shown, items = desk.shown, list(desk.lab.document_model.data_items)
     assert shown.state is State.IDLE and "HERMES (simulated)" in shown.state_text and "60 kV" in shown.state_text
     assert not (shown.acquire_enabled or shown.abort_enabled or shown.place_enabled)
     assert shown.hint == "Take a survey image first: press Overview or Detail."
     desk.acquire()
     desk.handler.abort_clicked(None)
     desk.handler.aloof_clicked(None)
-    assert desk.shown == shown and not desk.lab.document_model.data_items
+    assert desk.shown == shown and list(desk.lab.document_model.data_items) == items
 
 
 def test_the_panel_leads_to_a_session_with_live_results(desk):
@@ -315,3 +315,37 @@ def test_no_camera_is_the_first_thing_said(desk, monkeypatch):
     monkeypatch.setattr(type(desk.lab.stem), "eels_camera", None)
     desk.acquire()
     assert desk.shown.hint.startswith("There is no EELS camera")
+
+
+def test_a_live_view_goes_on_after_a_survey(desk):
+    desk.lab.scan.start_playing(sync_timeout=10.0)
+    desk.survey()
+    assert desk.shown.survey_text.startswith("Overview 400 nm")
+    desk.pump(lambda: desk.lab.scan.is_playing)
+    desk.lab.scan.stop_playing(sync_timeout=10.0)
+
+
+def test_another_material_has_readings_of_its_own(desk):
+    names = [name for name, _ in desk.controller.materials]
+    desk.ready()
+    desk.handler.material_index = names.index("water_cnt")
+    for role in (Role.ALOOF, Role.VALENCE, Role.CORE_LOSS):
+        getattr(desk.handler.rows, role.value).chosen = False
+    assert desk.shown.readout.shift_label == "Peaks" and desk.shown.readout.ratio_label == ""
+    desk.run_to_the_end()
+    assert desk.shown.state is State.DONE
+    desk.pump(lambda: desk.controller.last_run.readout() is not None)
+    assert desk.shown.readout.shift_label == "OH peak"
+    assert desk.shown.readout.shift.startswith("not determined"), "the line ends long before the O-H stretch"
+
+
+def test_a_refresh_costs_little(desk):
+    """It runs ten times a second on the main thread."""
+    desk.ready()
+    desk.run_to_the_end()
+    desk.pump(lambda: desk.controller.last_run.readout() is not None)
+    started = time.perf_counter()
+    for _ in range(20):
+        desk.controller.poll()
+        desk.handler.refresh()
+    assert (time.perf_counter() - started) / 20 < 0.02
