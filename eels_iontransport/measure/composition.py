@@ -101,10 +101,10 @@ def change(
 ) -> Change:
     """Ratio of two edges by region and its change at the boundary, corrected for the overlap of the edges.
 
-    The summed spectra of the regions are fitted together (`edgefit`), once with each form of the onsets; values are the
-    mean of both. sigma holds counting noise, the freedom of the shapes, half of what the form of the onset makes and
-    half of what a background of one order more makes. background_window_ev: of the uncorrected intensities, in place of
-    the recipe's. Regions without a usable pixel are nan.
+    The summed spectra of the regions are fitted together (`edgefit`), once with each form of the onsets, and amounts
+    are read from the fitted shapes and from the windows; values are the mean. sigma holds counting noise, the freedom
+    of the shapes, half the range of these ways, and half of what a background of one order more makes. Regions without
+    a usable pixel are nan. background_window_ev: of the plain windows, in place of the recipe's.
     Raises UnusableInput where the axis does not hold the edges.
     """
     data = edgedata.prepare(spectra, edges, noise, plural)
@@ -124,7 +124,7 @@ def change(
         message = f"The edge shapes do not describe the core-loss spectra (reduced chi-squared {fit.chi2:.1f})."
         flags.append(Flag("CORE_LOSS_REFUSED", message))
         return Change(nothing, UNKNOWN, plain, {}, fit, unique(flags))
-    ratios, relative = _ratios(fit, edgedata.joint_fit(data, chosen, edges, step=LOGISTIC), pair, present)
+    ratios, relative = _ratios([fit, edgedata.joint_fit(data, chosen, edges, step=LOGISTIC)], pair, present)
     if any(np.isnan(ratios[name].value) for name in present):
         flags.append(Flag("EDGE_NOT_SEEN", f"{ratio[0]} or {ratio[1]} does not stand out of the core-loss noise."))
     if np.isfinite(relative.value):
@@ -159,21 +159,20 @@ def _linear(basis: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return inverse @ (scaled @ values) / scale, inverse / np.outer(scale, scale)
 
 
-def _ratios(
-    fit: edgefit.EdgeFit, other: edgefit.EdgeFit, pair: list[int], present: list[str]
-) -> tuple[dict[str, Value], Value]:
-    """Ratios and relative change: the mean of two fits, with the noise of the first and half the difference."""
-    k = len(fit.edges)
+def _ratios(fits: list[edgefit.EdgeFit], pair: list[int], present: list[str]) -> tuple[dict[str, Value], Value]:
+    """Ratios and relative change: the mean of all fits by shapes and by windows, noise of the first, half the range."""
+    first, k = fits[0], len(fits[0].edges)
+    ways = [amounts for fit in fits for amounts in (fit.amounts, fit.window_amounts)]
     ratios = dict.fromkeys(NAMES, UNKNOWN)
     for r, name in enumerate(present):
         block = slice(r * k, (r + 1) * k)
-        first = values.quotient(fit.amounts[r], fit.covariance[block, block], pair)
-        second = values.quotient(other.amounts[r], other.covariance[block, block], pair)
-        ratios[name] = values.mean(first.value, second.value, first.sigma)
+        seen = values.quotient(first.amounts[r], first.covariance[block, block], pair)
+        if np.isfinite(seen.value):
+            ratios[name] = values.mean([way[r, pair[0]] / way[r, pair[1]] for way in ways], seen.sigma)
     if not all(np.isfinite(ratios[name].value) for name in NAMES):
         return ratios, UNKNOWN
-    first_change, second_change = (values.relative_change(f.amounts, pair) for f in (fit, other))
-    return ratios, values.mean(first_change, second_change, values.relative_sigma(fit.amounts, fit.covariance, pair))
+    sigma = values.relative_sigma(first.amounts, first.covariance, pair)
+    return ratios, values.mean([values.relative_change(way, pair) for way in ways], sigma)
 
 
 def _element_changes(fit: edgefit.EdgeFit, masks: Mapping[str, np.ndarray]) -> dict[str, Value]:

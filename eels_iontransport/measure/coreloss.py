@@ -138,14 +138,15 @@ def pre_edge_residual(
     noise: NoiseModel | None = None,
     *,
     plural: np.ndarray | None = None,
+    shift_ev: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What a background leaves where there should be nothing else, before the first edge: (n,) and its error.
 
     Relative to the counts there; negative where the background is too high. Raises UnusableInput as `intensities`.
     """
-    background = power_law_background(spectra, background_window_ev, noise, plural=plural)
-    left = intensities(spectra, (residual_window_ev,), background, noise, plural=plural)
-    window = covered_channels(spectra.energy, residual_window_ev, 0.0, "residual")
+    background = power_law_background(spectra, background_window_ev, noise, plural=plural, shift_ev=shift_ev)
+    left = intensities(spectra, (residual_window_ev,), background, noise, plural=plural, shift_ev=shift_ev)
+    window = covered_channels(spectra.energy, residual_window_ev, shift_ev, "residual")
     counts = spectra.rows[:, window].sum(axis=1)
     counts = np.where(counts > 0, counts, np.nan)
     return left.value[:, 0] / counts, left.sigma[:, 0] / counts

@@ -17,7 +17,7 @@ from ..materials.recipe import Edge
 from . import edges as edge_shapes
 
 SHIFT_PRIOR_EV = 1.0
-_EVALUATIONS = 300
+_EVALUATIONS = 100
 _DIFFERENCE = 1e-4  # step of numerical derivatives; every free parameter is of order one
 
 
@@ -26,7 +26,9 @@ class EdgeFit:
     """R spectra decomposed into a background and K edges over m channels.
 
     edges: with the fitted shapes, before the shift. amounts (R, K): counts of each edge in its own signal window;
-    covariance (R K, R K), in the order of amounts.ravel(). shift_ev (R,): how far the edges lie above the recipe's
+    covariance (R K, R K), in the order of amounts.ravel(). window_amounts (R, K): the same from the counts that the
+    windows hold over the background, unmixed by the cross-talk of the shapes; a second opinion that leans less on
+    their details. shift_ev (R,): how far the edges lie above the recipe's
     energies, with shift_sigma_ev. background, model (R, m). chi2: reduced.
     """
 
@@ -34,6 +36,7 @@ class EdgeFit:
     energy_ev: np.ndarray
     amounts: np.ndarray
     covariance: np.ndarray
+    window_amounts: np.ndarray
     shift_ev: np.ndarray
     shift_sigma_ev: np.ndarray
     background: np.ndarray
@@ -43,7 +46,8 @@ class EdgeFit:
 
     def shapes(self, shift_ev: float = 0.0) -> np.ndarray:
         """Shapes of the edges, each with unit counts in its own signal window; (K, m)."""
-        return edge_shapes.normalised(self.edges, self.energy_ev, shift_ev, self.step)
+        shift = np.array([shift_ev])
+        return np.concatenate([edge_shapes.normalised(e, self.energy_ev, shift, self.step) for e in self.edges])
 
     @property
     def cross_talk(self) -> np.ndarray:
@@ -93,13 +97,13 @@ class _Problem:
         *shapes, shifts = np.split(unit * self.prior, self.splits)
         return tuple(edge_shapes.deformed(e, p) for e, p in zip(self.edges, shapes, strict=True)), shifts
 
-    def shapes(self, edges: tuple[Edge, ...], shift: float) -> np.ndarray:
-        return edge_shapes.normalised(edges, self.energy_ev, shift, self.step)
+    def shape(self, edge: Edge, shifts: np.ndarray) -> np.ndarray:
+        return edge_shapes.normalised(edge, self.energy_ev, shifts, self.step)
 
     def designs(self, unit: np.ndarray) -> np.ndarray:
         """For every region its linear basis, background then edges: (R, order + 1 + K, m)."""
         edges, shifts = self.deformed(unit)
-        return np.concatenate([self.backgrounds, np.array([self.shapes(edges, shift) for shift in shifts])], axis=1)
+        return np.concatenate([self.backgrounds, np.stack([self.shape(e, shifts) for e in edges], axis=1)], axis=1)
 
     def solve(self, designs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Linear coefficients (R, order + 1 + K), and orthonormal bases (R, m, ...) of the weighted designs."""
@@ -127,18 +131,18 @@ class _Problem:
         """Derivatives of the weighted model by the parameters at fixed coefficients; (parameters, R, m)."""
         amounts = coefficients[:, self.order + 1 :]
         result = np.zeros((unit.size, *self.weight.shape))
-        for j in range(unit.size):
-            edge = int(np.searchsorted(self.splits, j, side="right"))
-            for sign in (1, -1):
+        for sign in (1, -1):
+            for j in range(self.shapes_size):
+                k = int(np.searchsorted(self.splits, j, side="right"))
                 moved = unit.copy()
                 moved[j] += sign * _DIFFERENCE
                 edges, shifts = self.deformed(moved)
-                if edge < len(edges):
-                    model = [a[edge] * self.shapes(edges[edge : edge + 1], s)[0] for a, s in zip(amounts, shifts)]
-                    result[j] += sign * np.array(model)
-                else:
-                    region = j - self.shapes_size
-                    result[j, region] += sign * amounts[region] @ self.shapes(edges, shifts[region])
+                result[j] += sign * amounts[:, k, None] * self.shape(edges[k], shifts)
+            edges, shifts = self.deformed(unit)
+            shifts = shifts + sign * _DIFFERENCE * SHIFT_PRIOR_EV
+            moved_model = sum(amounts[:, k, None] * self.shape(edge, shifts) for k, edge in enumerate(edges))
+            for r in range(len(shifts)):
+                result[self.shapes_size + r, r] += sign * moved_model[r]
         return result * self.weight / (2 * _DIFFERENCE)
 
     def covariance(self, unit: np.ndarray, designs: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
@@ -179,7 +183,7 @@ def fit(
     if degrees < counts.size // 2:
         raise UnusableInput("The core-loss spectra have too few channels around the edges to separate them.")
     start = np.zeros(problem.prior.size)
-    options = {"method": "lm", "xtol": 1e-6, "ftol": 1e-7, "max_nfev": _EVALUATIONS}
+    options = {"method": "lm", "xtol": 1e-4, "ftol": 1e-5, "max_nfev": _EVALUATIONS}
     try:
         found = least_squares(problem.residual, start, problem.projected_slopes, **options)
     except (ValueError, np.linalg.LinAlgError):
@@ -192,15 +196,31 @@ def fit(
     fitted, shifts = problem.deformed(found.x)
     first = order + 1  # of the edges among the linear parameters of a region
     own = [r * designs.shape[1] + first + k for r in range(len(counts)) for k in range(len(edges))]
+    background = np.einsum("rk,rkm->rm", coefficients[:, :first], designs[:, :first])
+    in_windows = _window_counts(energy_ev, counts - background, [edge.signal_window_ev for edge in edges], shifts)
     return EdgeFit(
         edges=fitted,
         energy_ev=energy_ev,
         amounts=coefficients[:, first:],
         covariance=covariance[np.ix_(own, own)],
+        window_amounts=np.linalg.solve(edge_shapes.cross_talk(fitted, step), in_windows.T).T,
         shift_ev=shifts,
         shift_sigma_ev=np.sqrt(np.diag(covariance))[-len(counts) :],
-        background=np.einsum("rk,rkm->rm", coefficients[:, :first], designs[:, :first]),
+        background=background,
         model=model,
         chi2=chi2,
         step=step,
     )
+
+
+def _window_counts(
+    energy_ev: np.ndarray, signal: np.ndarray, windows_ev: list[tuple[float, float]], shift_ev: np.ndarray
+) -> np.ndarray:
+    """Counts (R, K) of signals (R, m) in windows that move with the edges, with fractions of channels at their ends."""
+    step = energy_ev[1] - energy_ev[0]
+    borders = np.append(energy_ev - 0.5 * step, energy_ev[-1] + 0.5 * step)
+    result = []
+    for row, shift in zip(signal, shift_ev, strict=True):
+        total = np.concatenate([[0.0], np.cumsum(row)])
+        result.append([np.diff(np.interp(np.array(window) + shift, borders, total))[0] for window in windows_ev])
+    return np.array(result)

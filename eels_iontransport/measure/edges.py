@@ -38,14 +38,11 @@ def shape(edge: Edge, energy_ev: np.ndarray, step: str = GAUSSIAN) -> np.ndarray
     return result
 
 
-def normalised(edges: Sequence[Edge], energy_ev: np.ndarray, shift_ev: float = 0.0, step: str = GAUSSIAN) -> np.ndarray:
-    """Edge shapes on a uniform axis (m,), each divided by its counts in its own signal window; (K, m)."""
+def normalised(edge: Edge, energy_ev: np.ndarray, shift_ev: np.ndarray, step: str = GAUSSIAN) -> np.ndarray:
+    """Shape of an edge moved by shifts (R,) on a uniform axis (m,), with unit counts in its signal window; (R, m)."""
     width = energy_ev[1] - energy_ev[0]
-    rows = [
-        shape(edge, energy_ev - shift_ev, step) / shape(edge, _window(edge.signal_window_ev, width), step).sum()
-        for edge in edges
-    ]
-    return np.array(rows)
+    own = shape(edge, _window(edge.signal_window_ev, width), step).sum()
+    return shape(edge, energy_ev - np.reshape(shift_ev, (-1, 1)), step) / own
 
 
 def cross_talk(edges: Sequence[Edge], step: str = GAUSSIAN) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,9 +31,10 @@ def quotient(amounts: np.ndarray, covariance: np.ndarray, pair: list[int]) -> Va
     return Value(float(value), float(np.sqrt(gradient @ covariance @ gradient)))
 
 
-def mean(first: float, second: float, sigma: float) -> Value:
-    """Mean of two ways to measure one thing: the noise of one, and half their difference as doubt."""
-    return Value(0.5 * (first + second), float(np.hypot(sigma, 0.5 * (first - second))))
+def mean(ways: Sequence[float], sigma: float) -> Value:
+    """Mean of several ways to measure one thing: the noise of one, and half the range of all as doubt."""
+    doubt = 0.5 * (max(ways) - min(ways))
+    return Value(float(np.mean(ways)), float(np.hypot(sigma, doubt)))
 
 
 def relative_change(amounts: np.ndarray, pair: list[int]) -> float:

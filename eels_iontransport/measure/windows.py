@@ -51,9 +51,10 @@ def window_ratios(
     )
     aside = None if data.plural is None else np.array([data.plural[mask].sum(axis=0) for mask in masks.values()])
     window = background_window_ev or edges[pair[0]].background_window_ev
-    background = coreloss.power_law_background(summed, window, data.noise, plural=aside)
+    zero = data.zero_ev
+    background = coreloss.power_law_background(summed, window, data.noise, plural=aside, shift_ev=zero)
     signal_windows = tuple(edge.signal_window_ev for edge in edges)
-    found = coreloss.intensities(summed, signal_windows, background, data.noise, plural=aside)
+    found = coreloss.intensities(summed, signal_windows, background, data.noise, plural=aside, shift_ev=zero)
     ratios = dict.fromkeys(NAMES, UNKNOWN)
     for r, name in enumerate(masks):
         ratios[name] = values.quotient(found.value[r], found.covariance[r], pair)
@@ -88,7 +89,9 @@ def _residual_flags(
     """Whether the background passes through the counts between its window and the edge."""
     if edge.residual_window_ev is None:
         return ()
-    left, sigma = coreloss.pre_edge_residual(summed, window, edge.residual_window_ev, data.noise, plural=aside)
+    left, sigma = coreloss.pre_edge_residual(
+        summed, window, edge.residual_window_ev, data.noise, plural=aside, shift_ev=data.zero_ev
+    )
     wrong = (np.abs(left) > RESIDUAL_FLAG) & (np.abs(left) > RESIDUAL_SIGNIFICANCE * sigma)
     if not wrong.any():
         return ()
