@@ -194,6 +194,15 @@ def test_a_number_is_large_and_a_sentence_is_not():
     assert content["ratio_number"] == "" and content["ratio_sentence"] == "no core-loss scan yet"
 
 
+def test_long_sentences_are_cut_where_the_tooltip_has_all_of_them():
+    long = "The background fitted at 43-45 eV misses the counts at 48-54 eV, before the edges, by +1.1 %; see the fit."
+    content = values(present(replace(READY, notice=long, readout={"flags": [{"code": "A", "message": long}]})))
+    for name in ("hint", "flags"):
+        assert len(content[name]) <= 84 and content[name].endswith(" …")
+        assert long in content[f"{name}_tooltip"]
+    assert content["shift"] == f"not determined: {long[:-1]}" and len(content["shift_sentence"]) <= 84
+
+
 def test_everything_that_the_view_binds_to_is_there():
     """A name that is bound and missing would only be seen when the panel opens."""
     bound: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
@@ -18,13 +19,15 @@ from eels_iontransport.wording import DOT, ReadoutText, Roles
 
 from .form import ROW_LABELS
 
+TWO_LINES_OF_TEXT = 84
 NO_MICROSCOPE = "No microscope. Existing data can be analysed: EELS > Ion Transport."
 
 
 class State(Enum):
     """State of the panel, as its first line says it."""
 
-    NO_MICROSCOPE = "no microscope"
+    TWO_LINES_OF_TEXT = 84
+NO_MICROSCOPE = "no microscope"
     IDLE = "idle"  # a microscope, but something is missing: the first blocker says what
     READY = "ready"
     RUNNING = "running"
@@ -286,8 +289,14 @@ def values(presentation: Presentation) -> dict[str, object]:
     for name in ("shift", "ratio"):
         is_number = content[name][:1] in _BEGINS_A_NUMBER
         content[f"{name}_number"] = content[name] if is_number else ""
-        content[f"{name}_sentence"] = "" if is_number else content[name]
+        content[f"{name}_sentence"] = "" if is_number else _short(content[name])
+    content["flags"], content["hint"] = _short(content["flags"]), _short(content["hint"])
     return content | {f"{name}_visible": bool(value) for name, value in content.items() if isinstance(value, str)}
+
+
+def _short(sentence: str) -> str:
+    """As much of a sentence as two lines of the panel hold; its tooltip has all of it."""
+    return textwrap.shorten(sentence, TWO_LINES_OF_TEXT, placeholder=" \N{HORIZONTAL ELLIPSIS}")
 
 
 _BEGINS_A_NUMBER = tuple("+0123456789" + wording.MINUS)

@@ -244,6 +244,7 @@ def _quantity(u: Declarative.DeclarativeUI, name: str) -> Description:
         ),
         u.create_label(
             text=f"@binding(shown.{name}_sentence)",
+            tool_tip=f"@binding(shown.{name})",
             visible=f"@binding(shown.{name}_sentence_visible)",
             word_wrap=True,
             width=CONTENT,
