@@ -26,8 +26,7 @@ NO_MICROSCOPE = "No microscope. Existing data can be analysed: EELS > Ion Transp
 class State(Enum):
     """State of the panel, as its first line says it."""
 
-    TWO_LINES_OF_TEXT = 84
-NO_MICROSCOPE = "no microscope"
+    NO_MICROSCOPE = "no microscope"
     IDLE = "idle"  # a microscope, but something is missing: the first blocker says what
     READY = "ready"
     RUNNING = "running"
