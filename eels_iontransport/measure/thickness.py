@@ -22,6 +22,7 @@ TAIL_FRACTION = 0.25  # last part of the loss range, to which the tail is fitted
 TAIL_BLOCKS = 8
 TAIL_EXPONENTS = (1.5, 8.0)  # below, the tail has no believable integral; above, it has none worth adding
 TAIL_FALLBACK = 2.0
+DIPOLE_EXPONENT = 3.0  # single dipole scattering falls so fast at least; a slower fall is a hump of plural scattering
 UNKNOWN = (np.nan,) * 5
 
 
@@ -161,7 +162,7 @@ class _Tail(NamedTuple):
 
 
 def _tail(loss_ev: np.ndarray, signal: np.ndarray, first: int) -> tuple[_Tail, list[Flag]]:
-    """A E^-r fitted to blocks of the last part of the axis and integrated from its end to infinity."""
+    """A E^-r, r at least 3, fitted to blocks of the last part of the axis and integrated from its end to infinity."""
     step, end = loss_ev[1] - loss_ev[0], loss_ev[-1]
     start = max(first, int(np.searchsorted(loss_ev, (1 - TAIL_FRACTION) * end)))
     if signal.size - start < 2 * TAIL_BLOCKS:
@@ -178,8 +179,10 @@ def _tail(loss_ev: np.ndarray, signal: np.ndarray, first: int) -> tuple[_Tail, l
         weights = np.full(levels.shape, 1 / relative)
         fit, covariance = np.polyfit(np.log(centres / end), np.log(levels), 1, w=weights, cov="unscaled")
         if TAIL_EXPONENTS[0] < -fit[0] < TAIL_EXPONENTS[1]:
-            counts = float(np.exp(fit[1])) * end / (-fit[0] - 1) / step
-            gradient = np.array([1 / (-fit[0] - 1), 1.0])
+            steep = -fit[0] > DIPOLE_EXPONENT
+            exponent = max(float(-fit[0]), DIPOLE_EXPONENT)
+            counts = float(np.exp(fit[1])) * end / (exponent - 1) / step
+            gradient = np.array([1 / (exponent - 1) if steep else 0.0, 1.0])
             return _Tail(counts, counts * float(np.sqrt(gradient @ covariance @ gradient)), 0.5 * counts), []
     unknown = max(float(levels[-2:].mean()), 0.0) * end / (TAIL_FALLBACK - 1) / step
     message = "The loss does not fall towards the end of the axis; t/lambda lacks what lies beyond."

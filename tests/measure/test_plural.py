@@ -20,7 +20,7 @@ def single():
     """A plasmon at 26 eV and an edge at 55 eV; area 1."""
     energy = FINE_EV * np.arange(SIZE)
     plasmon = np.where(energy > 2, energy / ((energy**2 - 26.0**2) ** 2 + (energy * 12.0) ** 2), 0.0)
-    edge = np.where(energy > 55, 0.1 * plasmon.max() * (energy / 55) ** -3.0, 0.0)
+    edge = np.where(energy > 55, 0.1 * plasmon.max() * (np.maximum(energy, 1.0) / 55) ** -3.0, 0.0)
     return (plasmon + edge) / (plasmon + edge).sum()
 
 
