@@ -72,11 +72,9 @@ def _survey(document_model: DocumentModel.DocumentModel, line: DataItem.DataItem
     """The newest survey image of a line's session, the detail before the overview."""
     record = Record.from_metadata(line.metadata)
     name = record.plan.get("name") if record is not None else None
-    for label in (DETAIL, OVERVIEW):
-        for item in reversed(document_model.data_items):
-            if name and item.title == f"{name} {label.lower()}":
-                return item
-    return None
+    titles = [f"{name} {label.lower()}" for label in (DETAIL, OVERVIEW, SURVEY)] if name else []
+    newest = {item.title: item for item in document_model.data_items}
+    return next((newest[title] for title in titles if title in newest), None)
 
 
 def _entries(window: DocumentController.DocumentController) -> list[menu.Entry]:
