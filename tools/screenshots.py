@@ -53,8 +53,12 @@ def _take(home: Path, docs: Path) -> None:
         for other in swift.workspace_controller.dock_panels:
             if other.panel_id in HIDDEN_PANELS:
                 other.hide()
-        session = asyncio.ensure_future(window.demonstrate(swift, panel, demo.simulated_microscope(TIME_SCALE, 1), out))
-        while not session.done() and _row(panel) < 25:
+        microscope = demo.simulated_microscope(TIME_SCALE, 1)
+        await window.place(swift, panel, microscope)
+        _show_surveys(swift)
+        await _grab(docs / "placing.png")
+        session = asyncio.ensure_future(window.measure(swift, panel, microscope, out))
+        while not session.done() and _core_loss_row(panel) < 24:
             await asyncio.sleep(0.05)
         await _grab(docs / "running.png")
         await session
@@ -65,10 +69,19 @@ def _take(home: Path, docs: Path) -> None:
     window.run(home / "project", then)
 
 
-def _row(panel: Any) -> int:
-    """Row of the vibrational scan, 0 before it."""
+def _show_surveys(swift: Any) -> None:
+    """Both survey images side by side."""
+    from nionswift_plugin.iontransport.host import workspaces
+
+    items = {item.title.split()[-1]: item for item in swift.document_model.data_items if item.title.startswith("GB1")}
+    displays = {name: swift.document_model.get_display_item_for_data_item(item) for name, item in items.items()}
+    workspaces.arrange(swift, "surveys", "Surveys", [(0.5, [(name, 1.0)]) for name in displays], displays)
+
+
+def _core_loss_row(panel: Any) -> int:
+    """Row of the last scan, 0 before it: the shift is known by then, and Li:Co on its way."""
     progress = panel.controller.situation().progress
-    return progress.rows_valid if progress is not None and progress.role.value == "vibrational" else 0
+    return progress.rows_valid if progress is not None and progress.role.value == "core_loss" else 0
 
 
 def _main_widget() -> Any:

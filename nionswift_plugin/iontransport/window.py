@@ -63,8 +63,13 @@ async def demonstrate(
     window: Window, panel: IonTransportPanel, microscope: SimulatedMicroscope, out: Path
 ) -> demo.Result:
     """A session by the panel's buttons, then its results in their workspace. Raises UnusableInput."""
-    controller, surveys = panel.controller, panel.controller.surveys
-    started = time.monotonic()
+    await place(window, panel, microscope)
+    return await measure(window, panel, microscope, out)
+
+
+async def place(window: Window, panel: IonTransportPanel, microscope: SimulatedMicroscope) -> None:
+    """The first half of a session: both survey images, the aloof point, and the line across the boundary."""
+    controller = panel.controller
     name = demo.unused_name([item.title for item in window.document_model.data_items])
     controller.edit(
         Form(name, demo.MATERIAL, str(demo.PIXELS), overview_nm=f"{SURVEY_NM:g}", detail_nm=f"{DETAIL_NM:g}")
@@ -75,9 +80,14 @@ async def demonstrate(
         await _until(lambda: not controller.is_busy)
     controller.place_aloof()
     line = microscope.specimen.line(demo.PIXELS, demo.LENGTH_NM)
-    surveys.put_line(line.start, line.end)
+    controller.surveys.put_line(line.start, line.end)
+
+
+async def measure(window: Window, panel: IonTransportPanel, microscope: SimulatedMicroscope, out: Path) -> demo.Result:
+    """The second half: Acquire, and what comes of it. Raises UnusableInput."""
+    controller, started = panel.controller, time.monotonic()
     controller.acquire()
-    run, survey = controller.last_run, surveys.item()
+    run, survey = controller.last_run, controller.surveys.item()
     if run is None or survey is None:
         raise UnusableInput(f"The demonstration could not start: {'; '.join(controller.reasons())}")
     await _until(lambda: run.has_live_results or not controller.is_busy)

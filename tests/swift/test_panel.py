@@ -15,7 +15,8 @@ from nion.utils import Geometry
 
 from eels_iontransport.data.record import Record, Role, Status
 from eels_iontransport.simulation.specimen import SURVEY_NM
-from nionswift_plugin.iontransport.host import places
+from nionswift_plugin.iontransport import results
+from nionswift_plugin.iontransport.host import places, workspaces
 from nionswift_plugin.iontransport.panel.model import Presentation, State, present
 from nionswift_plugin.iontransport.panel.panel import PANEL_ID, IonTransportPanel
 
@@ -349,3 +350,21 @@ def test_a_refresh_costs_little(desk):
         desk.controller.poll()
         desk.handler.refresh()
     assert (time.perf_counter() - started) / 20 < 0.02
+
+
+def test_results_come_to_their_empty_places_and_to_no_other(desk):
+    columns = [(1.0, [(results.MAP, 0.4), (results.RATIO, 0.3), ("other", 0.3)])]
+    workspaces.arrange(desk.lab.window, "results", "Results", columns, {})
+    places_shown = {
+        panel.display_panel_id.split("_", 2)[-1]: panel for panel in desk.lab.window.workspace_controller.display_panels
+    }
+    desk.survey()
+    survey = desk.lab.document_model.get_display_item_for_data_item(desk.controller.surveys.item())
+    places_shown[results.MAP].set_display_panel_display_item(survey)
+    desk.ready()
+    desk.run_to_the_end()
+    desk.pump(lambda: places_shown[results.RATIO].display_item is not None)
+    assert places_shown[results.MAP].display_item is survey, "an occupied display is never replaced"
+    ratio = desk.controller.last_run.results()[results.RATIO]
+    assert places_shown[results.RATIO].display_item is desk.lab.document_model.get_display_item_for_data_item(ratio)
+    assert places_shown["other"].display_item is None

@@ -31,6 +31,15 @@ def arrange(
         workspace.display_display_item_in_display_panel(display, _PREFIX + name)
 
 
+def fill(window: DocumentController.DocumentController, displays: Mapping[str, DisplayItem.DisplayItem]) -> None:
+    """Show displays in their places where the workspace on the screen has them and they are empty."""
+    workspace = window.workspace_controller
+    for panel in workspace.display_panels if workspace is not None else []:
+        display = displays.get((panel.display_panel_id or "").removeprefix(_PREFIX))
+        if display is not None and panel.display_item is None:
+            panel.set_display_panel_display_item(display)
+
+
 def _layout(columns: Sequence[tuple[float, Sequence[tuple[str, float]]]]) -> dict[str, Any]:
     children = [_split("horizontal", [(_panel(name), height) for name, height in places]) for _, places in columns]
     return _split("vertical", list(zip(children, (width for width, _ in columns), strict=True)))

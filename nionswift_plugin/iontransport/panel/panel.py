@@ -11,7 +11,7 @@ from nion.ui import Declarative
 
 from eels_iontransport.data.errors import UnusableInput
 
-from ..host import layout, menu
+from ..host import layout, menu, workspaces
 from .controller import Controller
 from .handler import PanelHandler
 
@@ -38,6 +38,7 @@ class IonTransportPanel(Panel.Panel):
         self.widget = Declarative.DeclarativeWidget(
             document_controller.ui, document_controller.event_loop, self.handler
         )
+        self._filled: set[str] = set()
         self._refreshed = 0.0
         self._failed = False
         self._end_run_before_closing(document_controller)
@@ -63,11 +64,22 @@ class IonTransportPanel(Panel.Panel):
         try:
             self.controller.poll()
             self.handler.refresh()
+            self._fill_places()
             self._failed = False
         except Exception:
             if not self._failed:  # once, not ten times a second
                 _LOG.exception("The ion transport panel could not be refreshed")
             self._failed = True
+
+    def _fill_places(self) -> None:
+        """Show results that have just come where the results workspace keeps a place for them."""
+        run = self.controller.last_run
+        items = run.results() if run is not None else {}
+        if items.keys() != self._filled:
+            self._filled = set(items)
+            model = self.document_controller.document_model
+            displays = {name: model.get_display_item_for_data_item(item) for name, item in items.items()}
+            workspaces.fill(self.document_controller, displays)
 
     def close(self) -> None:
         self.controller.close()

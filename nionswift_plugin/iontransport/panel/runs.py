@@ -76,6 +76,11 @@ class Run:
         """The line's items are there, and analysed as they grow."""
         return bool(self._attached) and not self.notice
 
+    def results(self) -> dict[str, DataItem.DataItem]:
+        """The result items so far, by name."""
+        vibrational = self._attached.get(Role.VIBRATIONAL)
+        return live.result_items(self.document_model, vibrational) if vibrational is not None else {}
+
     def readout(self) -> dict[str, Any] | None:
         """The live readout of what this run has acquired; None before there is any."""
         vibrational = self._attached.get(Role.VIBRATIONAL)
