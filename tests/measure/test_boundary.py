@@ -36,9 +36,10 @@ def test_pixels_in_transition_belong_to_no_region():
     assert regions.boundary.start_nm >= 9.5 and regions.boundary.end_nm <= 10.5
 
 
+@pytest.mark.parametrize("edge", [0.02, 0.3])
 @pytest.mark.parametrize("rise", [0.3, -0.3])
-def test_step_between_two_phases_is_a_boundary(rise):
-    found = find(POSITION, *profile(3, rise=rise, width=0.01))
+def test_step_between_two_phases_is_a_boundary(rise, edge):
+    found = find(POSITION, *profile(3, rise=rise, width=0.01, edge=edge))
     assert found.centre_nm == pytest.approx(10.0, abs=0.6)
     regions = found.regions
     assert regions.boundary.start_nm - regions.grain_1.end_nm >= 2 * STEP_NM  # a pixel in between may hold both
