@@ -62,6 +62,8 @@ def _take(home: Path, docs: Path) -> None:
             await asyncio.sleep(0.05)
         await _grab(docs / "running.png")
         await session
+        while any("provisional" in item.title for item in swift.document_model.data_items):
+            await asyncio.sleep(0.1)
         await asyncio.sleep(SETTLE_S)
         await _grab(docs / "session.png")
 
