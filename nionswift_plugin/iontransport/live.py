@@ -131,6 +131,14 @@ def result_items(document_model: DocumentModel.DocumentModel, item: DataItem.Dat
     return computations.outputs(found[0]) if found else {}
 
 
+def newest_line(document_model: DocumentModel.DocumentModel) -> DataItem.DataItem | None:
+    """The vibrational item of the session that was attached last; None where there is no session."""
+    for computation in reversed(document_model.computations):
+        if computation.processing_id == COMPUTATION_ID:
+            return _items_by_role(computation).get(Role.VIBRATIONAL)
+    return None
+
+
 def spectra_items(
     document_model: DocumentModel.DocumentModel, item: DataItem.DataItem
 ) -> dict[Role, DataItem.DataItem]:

@@ -112,8 +112,9 @@ def _analyze_selected(window: DocumentController.DocumentController, material: s
 
 
 def _show(window: DocumentController.DocumentController) -> None:
-    items = menu.selected_items(window)
-    if not items:
+    """The results of what is selected; of the newest session where nothing is."""
+    items = menu.selected_items(window) or [live.newest_line(window.document_model)]
+    if items[0] is None:
         raise UnusableInput(NOTHING_SELECTED)
     show_results(window, items[0])
 

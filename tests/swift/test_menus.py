@@ -103,6 +103,19 @@ def test_results_workspace_shows_the_results(doc, monkeypatch):
     assert len(doc.model._project.workspaces) == before + 1
 
 
+def test_results_workspace_shows_the_newest_session_unasked(doc, entries, said, monkeypatch):
+    monkeypatch.setattr(session, "Session", ScriptedSession)
+    ScriptedSession.hold.set()
+    for name in ("GB1", "GB2"):
+        item = doc.add(f"{name} L1 vibrational", line_data(ROWS, Status.COMPLETE))
+        outputs = menus.analyze(doc.window, "lco", [item])
+    select(doc, monkeypatch)
+    entries["Results Workspace"].callback()
+    panels = doc.window.workspace_controller.display_panels
+    assert not said
+    assert {panel.display_item.data_item for panel in panels if panel.display_item} == set(outputs.values())
+
+
 @pytest.mark.parametrize(
     ("titles", "shown"),
     [
