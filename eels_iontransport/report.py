@@ -61,7 +61,7 @@ def _peaks(readout: Mapping[str, Any], recipe: Recipe) -> Iterator[tuple[str, st
         centre, width = peak.get("centre_mev"), peak.get("fwhm_mev")
         where = _REGION_WORDS.get(peak["region"], peak["region"])
         if centre is None or centre.get("value") is None:
-            yield f"{peak['name']} peak", wording.not_determined(readout, peak["name"])
+            yield f"{peak['name']} peak", wording.no_peak(readout, peak["name"])
         else:
             yield f"{peak['name']} peak", f"{_quantity(centre)}, FWHM {_quantity(width)} ({where})"
 

@@ -19,6 +19,10 @@ NO_DATA = "no data yet"
 SIGNIFICANT = 2.0  # a shift within so many sigma of zero is not called a shift
 _DECISIVE = ("ZLP_SATURATED", "NO_ZLP", "NOT_DECOMPOSED", "MODEL_MISFIT", "PEAK_NOT_FOUND")
 
+# Codes of flags, or their beginnings, that explain why something is not determined.
+_NO_REGIONS = ("BOUNDARY_", "REGION_EMPTY", "NO_STEP")
+_NO_FIT = ("NOT_DECOMPOSED", "MODEL_MISFIT", *_NO_REGIONS, "NO_ZLP", "ZLP_SATURATED")
+
 Quantity = Mapping[str, Any]
 
 
@@ -73,9 +77,15 @@ def percent(quantity: Quantity | None) -> tuple[float, float | None] | None:
 
 
 def readout_text(
-    readout: Mapping[str, Any] | None, roles: Roles, *, pixel: int | None = None, pixels: int | None = None
+    readout: Mapping[str, Any] | None,
+    roles: Roles,
+    *,
+    pixel: int | None = None,
+    pixels: int | None = None,
+    is_core_loss: bool = False,
 ) -> ReadoutText:
-    """What the panel shows of a readout. `pixel` of `pixels` is how far a line still running has come."""
+    """What the panel shows of a readout. `pixel` of `pixels` is how far a line still running has come: the vibrational
+    one, before which nothing is known, or that of core loss, which only the ratio waits for."""
     shift_label = f"{roles.shift_peak} blue shift" if roles.shift_peak else ""
     ratio_label = f"{roles.ratio[0]}:{roles.ratio[1]} at boundary" if roles.ratio else ""
     if not readout:
@@ -83,7 +93,8 @@ def readout_text(
         return ReadoutText(
             shift_label=shift_label or "Peaks", shift=blank, ratio_label=ratio_label, ratio=blank if ratio_label else ""
         )
-    progress = not_yet(readout, pixel, pixels)
+    ratio_progress = not_yet(readout, pixel, pixels)
+    progress = "" if is_core_loss else ratio_progress
     flags = flag_lines(readout.get("flags", ()))
     if roles.shift_peak:
         shift, detail = progress or shift_text(readout, roles.shift_peak), "" if progress else shift_detail(readout)
@@ -94,7 +105,7 @@ def readout_text(
         shift=shift,
         shift_detail=detail,
         ratio_label=ratio_label,
-        ratio=(progress or ratio_text(readout)) if roles.ratio else "",
+        ratio=(ratio_progress or ratio_text(readout)) if roles.ratio else "",
         transport="" if progress else transport_text(readout),
         flags=flags[0],
         flags_tooltip=flags[1],
@@ -115,7 +126,7 @@ def shift_text(readout: Mapping[str, Any], peak: str) -> str:
     """The blue shift of boundary against grains, "No shift seen", or why there is none."""
     shift = (readout.get("ldo_peak") or {}).get("blue_shift_mev")
     if shift is None or not _usable(shift.get("value")):
-        return not_determined(readout, peak)
+        return no_peak(readout, peak)
     value, sigma = shift["value"], shift.get("sigma")
     text = with_sigma(value, sigma, "meV", signed=True)
     if _usable(sigma) and abs(value) < SIGNIFICANT * sigma:
@@ -140,7 +151,7 @@ def ratio_text(readout: Mapping[str, Any]) -> str:
         return "no core-loss scan yet"
     change = percent(ratio.get("relative_change"))
     if change is None:
-        return not_determined(readout, "LI_TO_CO")
+        return not_determined(readout, "CORE_LOSS_", "EDGE_NOT_SEEN", *_NO_REGIONS)
     text = with_sigma(*change, "%", signed=True)
     if change[1] is not None and abs(change[0]) < SIGNIFICANT * change[1]:
         return f"No change seen: {text} (68 %)"
@@ -154,20 +165,29 @@ def peak_text(readout: Mapping[str, Any]) -> tuple[str, str, str]:
             centre = peak.get("centre_mev") or {}
             label = f"{peak['name']} peak"
             if not _usable(centre.get("value")):
-                return label, not_determined(readout, peak["name"]), ""
+                return label, no_peak(readout, peak["name"]), ""
             return label, with_sigma(centre["value"], centre.get("sigma"), "meV"), ""
-    return "Peaks", not_determined(readout, ""), ""
+    return "Peaks", no_fit(readout), ""
 
 
-def not_determined(readout: Mapping[str, Any], about: str) -> str:
-    """ "not determined: ..." with the flag that concerns the quantity, else one that stops any peak, else the first."""
+def not_determined(readout: Mapping[str, Any], *reasons: str) -> str:
+    """ "not determined: ...", with the first flag whose code begins with one of the reasons, the likeliest first."""
     flags = [flag for flag in readout.get("flags", ()) if flag.get("message")]
-    concerned = [flag for flag in flags if about and flag.get("code", "").startswith(about.upper())]
-    decisive = [flag for flag in flags if flag.get("code") in _DECISIVE]
-    for flag in concerned or decisive or flags:
-        message = flag["message"].strip().rstrip(".")
-        return f"not determined: {message}"
+    for reason in reasons:
+        for flag in flags:
+            if flag.get("code", "").startswith(reason):
+                return f"not determined: {flag['message'].strip().rstrip('.')}"
     return "not determined"
+
+
+def no_peak(readout: Mapping[str, Any], peak: str) -> str:
+    """Why a peak is not determined."""
+    return not_determined(readout, f"{peak.upper()}_", "PEAK_NOT_FOUND", *_NO_FIT)
+
+
+def no_fit(readout: Mapping[str, Any]) -> str:
+    """Why there is no fit."""
+    return not_determined(readout, *_NO_FIT)
 
 
 def transport_text(readout: Mapping[str, Any]) -> str:

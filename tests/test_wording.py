@@ -100,6 +100,27 @@ def test_a_boundary_not_reached_has_no_number_even_if_there_is_one():
     assert readout_text(readout, LCO, pixel=22, pixels=40).shift == "boundary not found yet (pixel 22 of 40)"
 
 
+def test_only_the_ratio_waits_for_core_loss():
+    readout = shift(1.8, 0.3)
+    readout["regions"] = {"boundary": {"pixels": [18, 21]}}
+    text = readout_text(readout, LCO, pixel=14, pixels=40, is_core_loss=True)
+    assert (text.shift, text.ratio) == ("+1.8 ± 0.3 meV", "boundary not reached (pixel 14 of 40)")
+
+
+def test_a_flag_about_something_else_is_no_reason():
+    readout = shift(None, None) | {"li_to_co": {"relative_change": q(None)}}
+    readout["flags"] = [
+        {"code": "PRE_EDGE_RESIDUAL", "message": "The background misses the counts."},
+        {"code": "BOUNDARY_NOT_FOUND", "message": "No boundary stands out."},
+        {"code": "CORE_LOSS_REFUSED", "message": "The edges are not described."},
+    ]
+    text = readout_text(readout, LCO)
+    assert text.shift == "not determined: No boundary stands out"
+    assert text.ratio == "not determined: The edges are not described"
+    readout["flags"] = readout["flags"][:1]
+    assert readout_text(readout, LCO).shift == readout_text(readout, LCO).ratio == "not determined"
+
+
 def test_the_centres_behind_the_shift():
     readout = shift(1.8, 0.3, grain_1_mev=q(49.96, 0.1), boundary_mev=q(51.8, 0.3), grain_2_mev=q(50.1, 0.1))
     assert readout_text(readout, LCO).shift_detail == "50.0 ± 0.1 → 51.8 ± 0.3 → 50.1 ± 0.1 meV"

@@ -135,7 +135,7 @@ def _texts(result: Shown) -> dict[str, str]:
     fit = result.outputs.get(results.FIT)
     texts = dict.fromkeys(results.NAMES, result.progress)
     if fit is None:
-        texts[results.FIT] = wording.not_determined(result.readout, "")
+        texts[results.FIT] = wording.no_fit(result.readout)
     else:
         texts[results.FIT] = fit.summary if result.roles.shift_peak else words.shift
     return {**texts, results.SHIFT: words.shift, results.RATIO: words.ratio}

@@ -196,7 +196,13 @@ def test_a_number_is_large_and_a_sentence_is_not():
 
 def test_long_sentences_are_cut_where_the_tooltip_has_all_of_them():
     long = "The background fitted at 43-45 eV misses the counts at 48-54 eV, before the edges, by +1.1 %; see the fit."
-    content = values(present(replace(READY, notice=long, readout={"flags": [{"code": "A", "message": long}]})))
+    content = values(
+        present(
+            replace(
+                READY, notice=long, roles=Roles("LDO"), readout={"flags": [{"code": "LDO_RAILED", "message": long}]}
+            )
+        )
+    )
     for name in ("hint", "flags"):
         assert len(content[name]) <= 84 and content[name].endswith(" …")
         assert long in content[f"{name}_tooltip"]

@@ -268,14 +268,20 @@ _PREMATURE_ON_THE_LINE = ("BOUNDARY_TOO_SHORT", "BOUNDARY_NOT_FOUND", "BOUNDARY_
 
 def _readout(situation: Situation) -> ReadoutText:
     progress, readout = situation.progress, situation.readout
-    on_the_line = progress is not None and progress.role is Role.VIBRATIONAL and progress.state is RunState.ACQUIRING
+    role = progress.role if progress is not None and progress.state is RunState.ACQUIRING else None
     if situation.is_running and readout:
-        premature = _PREMATURE + (_PREMATURE_ON_THE_LINE if on_the_line else ())
+        premature = _PREMATURE + (_PREMATURE_ON_THE_LINE if role is Role.VIBRATIONAL else ())
         flags = [flag for flag in readout.get("flags", ()) if flag.get("code") not in premature]
         readout = {**readout, "flags": flags}
-    if progress is None or not on_the_line:
+    if progress is None or role not in (Role.VIBRATIONAL, Role.CORE_LOSS):
         return wording.readout_text(readout, situation.roles)
-    return wording.readout_text(readout, situation.roles, pixel=progress.rows_valid, pixels=progress.rows_planned)
+    return wording.readout_text(
+        readout,
+        situation.roles,
+        pixel=progress.rows_valid,
+        pixels=progress.rows_planned,
+        is_core_loss=role is Role.CORE_LOSS,
+    )
 
 
 def values(presentation: Presentation) -> dict[str, object]:
