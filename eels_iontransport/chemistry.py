@@ -14,7 +14,7 @@ from .data.units import mev
 from .materials import Recipe
 from .measure import boundary, composition, coreloss
 from .measure import noise as noises
-from .measure.plural import plural_scattering
+from .measure.plural import Plural, plural_scattering
 from .measure.thickness import Thickness, t_over_lambda
 from .vibrational import Prepared, normalised_line
 
@@ -91,11 +91,11 @@ def _composition(
     regions: Regions | None,
 ) -> Chemistry:
     noise = noises.for_spectra(core_loss)
-    axis, values = _map(recipe, core_loss)
+    plural = plural_scattering(core_loss, valence) if valence is not None else None
+    axis, values = _map(recipe, core_loss, plural)
     found = replace(found, map=values, map_axis=axis)
     if recipe.ratio is None:
         return _with_regions(found, recipe, line, None, regions)
-    plural = plural_scattering(core_loss, valence) if valence is not None else None
     first = composition.profile(core_loss, recipe.edges, recipe.ratio, noise, plural=plural)
     scan = Scan(core_loss.position_nm, first.value, first.sigma)
     found = _with_regions(replace(found, ratio_scan=scan), recipe, line, scan, regions)
@@ -109,12 +109,13 @@ def _composition(
     return replace(found, change=change, ratio_scan=scan, flags=unique(flags))
 
 
-def _map(recipe: Recipe, core_loss: Spectra) -> tuple[EnergyAxis, np.ndarray]:
-    """Core loss over the published single-window background, for display."""
+def _map(recipe: Recipe, core_loss: Spectra, plural: Plural | None) -> tuple[EnergyAxis, np.ndarray]:
+    """Core loss over the published single-window background, for display; less plural scattering where it is known."""
     window = recipe.edges[0].background_window_ev
-    background = coreloss.power_law_background(core_loss, window, noises.for_spectra(core_loss))
+    aside = plural.counts if plural is not None and plural.known[core_loss.valid].all() else None
+    background = coreloss.power_law_background(core_loss, window, noises.for_spectra(core_loss), plural=aside)
     high = max(edge.signal_window_ev[1] for edge in recipe.edges) + MAP_BEYOND_EV
-    return coreloss.subtracted(core_loss, background, window[0], high)
+    return coreloss.subtracted(core_loss, background, window[0], high, plural=aside)
 
 
 def _with_regions(
