@@ -12,13 +12,13 @@ from nion.ui import Declarative
 from eels_iontransport.data.errors import UnusableInput
 
 from ..host import layout, menu, workspaces
+from . import view
 from .controller import Controller
 from .handler import PanelHandler
 
 _LOG = logging.getLogger(__name__)
 
 PANEL_ID, TITLE = "iontransport-panel", "Ion Transport"
-MINIMUM_WIDTH = 320
 REFRESH_S = 0.1
 
 
@@ -98,7 +98,7 @@ def find_panel(window: DocumentController.DocumentController) -> IonTransportPan
 def register() -> None:
     """Put the panel into the Window menu of every window opened from now on."""
     Workspace.WorkspaceManager().register_panel(
-        IonTransportPanel, PANEL_ID, TITLE, ["left", "right"], "right", {"min-width": MINIMUM_WIDTH, "height": 600}
+        IonTransportPanel, PANEL_ID, TITLE, ["left", "right"], "right", {"min-width": view.WIDTH}
     )
 
 

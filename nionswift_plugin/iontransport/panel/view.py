@@ -15,6 +15,7 @@ from eels_iontransport.data.record import Role
 
 from .form import ROW_LABELS
 
+WIDTH, MARGIN = 320, 8
 CONTENT = 290
 SCROLLED = 276  # beside a scroll bar
 INDENT = 16
@@ -41,7 +42,8 @@ def describe(materials: Sequence[str]) -> Description:
         _run(u),
         _readout(u),
         spacing=4,
-        margin=8,
+        margin=MARGIN,
+        min_width=WIDTH - 2 * MARGIN,
     )
 
 
