@@ -26,6 +26,14 @@ async def until(done) -> None:
         await asyncio.sleep(0.02)
 
 
+async def soon(done, seconds: float = 10.0) -> None:
+    """Wait for something that may never come."""
+    for _ in range(int(seconds / 0.02)):
+        if done():
+            return
+        await asyncio.sleep(0.02)
+
+
 async def operate(swift, panel) -> None:
     say(f"closed by default: {was_hidden}")
     microscope = demo.simulated_microscope(float(sys.argv[2]), 3)
@@ -39,6 +47,7 @@ async def operate(swift, panel) -> None:
         return progress.rows_valid if progress is not None and progress.role is Role.VIBRATIONAL else 0
 
     await until(lambda: shown().state is State.IDLE)
+    await soon(lambda: panel.widget.size.width >= MINIMUM_WIDTH)  # the window lays itself out when it finds the time
     say(f"wide enough: {panel.widget.size.width >= MINIMUM_WIDTH}")
     handler.acquire_clicked(None)
     say(f"first hint: {shown().hint}")
