@@ -194,6 +194,15 @@ def test_a_number_is_large_and_a_sentence_is_not():
     assert content["ratio_number"] == "" and content["ratio_sentence"] == "no core-loss scan yet"
 
 
+@pytest.mark.parametrize("provisional, label", [(True, "LDO blue shift, provisional"), (False, "LDO blue shift")])
+def test_a_number_that_may_change_says_so(provisional, label):
+    readout = {"ldo_peak": {"blue_shift_mev": {"value": 1.8, "sigma": 0.3}}, "flags": []}
+    situation = replace(READY, roles=Roles("LDO", ("Li", "Co")), readout=readout, provisional=provisional)
+    content = values(present(situation))
+    assert content["shift_label"] == label
+    assert content["ratio_label"] == "Li:Co at boundary", "there is no number yet"
+
+
 def test_long_sentences_are_cut_where_the_tooltip_has_all_of_them():
     long = "The background fitted at 43-45 eV misses the counts at 48-54 eV, before the edges, by +1.1 %; see the fit."
     content = values(

@@ -141,7 +141,7 @@ def test_the_panel_leads_to_a_session_with_live_results(desk):
     assert percents == sorted(percents) and len(set(percents)) > 4
     shown = desk.shown
     assert shown.state is State.DONE and shown.state_text.endswith("All 44 rows, 5 of 5 steps.")
-    desk.pump(lambda: desk.controller.last_run.readout() is not None)
+    desk.pump(lambda: not desk.shown.provisional)
     assert desk.shown.readout.shift != "no data yet"
     assert desk.lab.state()["controls"] == before
     assert record_of(desk.items(Role.VIBRATIONAL)[0]).status is Status.COMPLETE

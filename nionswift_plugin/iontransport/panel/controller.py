@@ -108,6 +108,7 @@ class Controller:
             ended=self._ended,
             roles=self._roles,
             readout=self._last.readout() if self._last is not None else None,
+            provisional=self._last is not None and self._last.is_provisional,
             notice=self._notice,
         )
 

@@ -106,6 +106,7 @@ class Situation:
     ended: Ended | None = None
     roles: Roles = Roles()
     readout: Mapping[str, Any] | None = None
+    provisional: bool = False  # the readout is not yet that of all rows
     notice: str = ""  # what went wrong with the last button
 
 
@@ -131,6 +132,7 @@ class Presentation:
     percent: int
     progress_text: str
     readout: ReadoutText = field(default_factory=ReadoutText)
+    provisional: bool = False
 
 
 def present(situation: Situation) -> Presentation:
@@ -160,6 +162,7 @@ def present(situation: Situation) -> Presentation:
         percent=_percent(situation),
         progress_text=progress_text(progress, situation.stopping) if progress else "",
         readout=_readout(situation),
+        provisional=situation.provisional,
     )
 
 
@@ -295,6 +298,8 @@ def values(presentation: Presentation) -> dict[str, object]:
         is_number = content[name][:1] in _BEGINS_A_NUMBER
         content[f"{name}_number"] = content[name] if is_number else ""
         content[f"{name}_sentence"] = "" if is_number else _short(content[name])
+        if presentation.provisional and is_number:
+            content[f"{name}_label"] += ", provisional"
     content["flags"], content["hint"] = _short(content["flags"]), _short(content["hint"])
     return content | {f"{name}_visible": bool(value) for name, value in content.items() if isinstance(value, str)}
 

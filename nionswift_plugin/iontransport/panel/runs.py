@@ -88,6 +88,14 @@ class Run:
             return None
         return live.readout(self.document_model, vibrational)
 
+    @property
+    def is_provisional(self) -> bool:
+        """Rows are still to come, or to be fitted."""
+        vibrational = self._attached.get(Role.VIBRATIONAL)
+        if self._handle.outcome is None or vibrational is None:
+            return True
+        return not live.is_settled(self.document_model, vibrational)
+
     def _attach(self) -> None:
         items = self.items()
         if Role.VIBRATIONAL not in items or items == self._attached:
