@@ -15,7 +15,7 @@ PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 DOT = "\N{MIDDLE DOT}"
 ARROW = "\N{RIGHTWARDS ARROW}"
 
-NO_DATA = "no data yet"
+NO_DATA, NOT_DETERMINED = "no data yet", "not determined"
 SIGNIFICANT = 2.0  # a shift within so many sigma of zero is not called a shift
 _DECISIVE = ("ZLP_SATURATED", "NO_ZLP", "NOT_DECOMPOSED", "MODEL_MISFIT", "PEAK_NOT_FOUND")
 
@@ -176,8 +176,8 @@ def not_determined(readout: Mapping[str, Any], *reasons: str) -> str:
     for reason in reasons:
         for flag in flags:
             if flag.get("code", "").startswith(reason):
-                return f"not determined: {flag['message'].strip().rstrip('.')}"
-    return "not determined"
+                return f"{NOT_DETERMINED}: {flag['message'].strip().rstrip('.')}"
+    return NOT_DETERMINED
 
 
 def no_peak(readout: Mapping[str, Any], peak: str) -> str:

@@ -203,6 +203,12 @@ def test_a_number_that_may_change_says_so(provisional, label):
     assert content["ratio_label"] == "Li:Co at boundary", "there is no number yet"
 
 
+def test_what_is_not_determined_may_be_yet():
+    situation = replace(READY, roles=Roles("LDO"), readout={"ldo_peak": {}, "flags": []})
+    assert values(present(situation))["shift_sentence"] == "not determined"
+    assert values(present(replace(situation, provisional=True)))["shift_sentence"] == "not determined yet"
+
+
 def test_long_sentences_are_cut_where_the_tooltip_has_all_of_them():
     long = "The background fitted at 43-45 eV misses the counts at 48-54 eV, before the edges, by +1.1 %; see the fit."
     content = values(

@@ -368,3 +368,11 @@ def test_results_come_to_their_empty_places_and_to_no_other(desk):
     ratio = desk.controller.last_run.results()[results.RATIO]
     assert places_shown[results.RATIO].display_item is desk.lab.document_model.get_display_item_for_data_item(ratio)
     assert places_shown["other"].display_item is None
+
+
+def test_closing_during_a_survey_waits_for_it(desk):
+    desk.handler.overview_nm = "400"
+    desk.handler.overview_clicked(None)
+    thread = desk.controller.surveys._shot.thread
+    desk.close()
+    assert not thread.is_alive()

@@ -56,6 +56,7 @@ class Controller:
     def close(self) -> None:
         """The window closes: a run is aborted, its rows are kept. May be called twice."""
         self._is_closed = True
+        self.surveys.close()
         if self._run is not None:
             self._run.close()
             self._run = None

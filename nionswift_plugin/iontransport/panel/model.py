@@ -300,6 +300,8 @@ def values(presentation: Presentation) -> dict[str, object]:
         content[f"{name}_sentence"] = "" if is_number else _short(content[name])
         if presentation.provisional and is_number:
             content[f"{name}_label"] += ", provisional"
+        elif presentation.provisional and content[name] == wording.NOT_DETERMINED:
+            content[f"{name}_sentence"] += " yet"
     content["flags"], content["hint"] = _short(content["flags"]), _short(content["hint"])
     return content | {f"{name}_visible": bool(value) for name, value in content.items() if isinstance(value, str)}
 

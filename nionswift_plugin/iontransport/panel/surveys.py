@@ -26,6 +26,7 @@ _LOG = logging.getLogger(__name__)
 OVERVIEW, DETAIL = "Overview", "Detail"
 ALOOF_NM = 65.0  # distance from the edge at which the published aloof spectra were taken
 LINE_NM = 20.0
+CLOSE_WAIT_S = 5.0
 
 
 @dataclass
@@ -75,6 +76,12 @@ class Surveys:
         shot.thread = threading.Thread(target=_take, args=(shot, width_nm), name="ion transport survey", daemon=True)
         self._shot = shot
         shot.thread.start()
+
+    def close(self) -> None:
+        """Wait for an image being taken: the scan must not find its document gone."""
+        if self._shot is not None and self._shot.thread is not None:
+            self._shot.thread.join(CLOSE_WAIT_S)
+            self._shot = None
 
     def poll(self) -> str | None:
         """Store a finished image. Returns a sentence where one failed, "" where one was stored, else None."""
