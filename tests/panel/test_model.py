@@ -15,6 +15,7 @@ from eels_iontransport.acquire.outcome import State as RunState
 from eels_iontransport.data.record import Role, Status
 from eels_iontransport.wording import Roles
 from nionswift_plugin.iontransport.panel import view
+from nionswift_plugin.iontransport.panel.bindings import values
 from nionswift_plugin.iontransport.panel.model import (
     Ended,
     Microscope,
@@ -26,7 +27,6 @@ from nionswift_plugin.iontransport.panel.model import (
     estimate_text,
     present,
     progress_text,
-    values,
 )
 
 HERMES = Microscope("HERMES", 60.0, 21.0)

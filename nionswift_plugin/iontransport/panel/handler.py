@@ -11,9 +11,10 @@ from nion.utils import Observable
 from eels_iontransport.data.record import Role
 
 from . import view
+from .bindings import values
 from .controller import Controller
 from .form import ROW_LABELS
-from .model import Presentation, present, values
+from .model import Presentation, present
 
 
 class Shown(Observable.Observable):

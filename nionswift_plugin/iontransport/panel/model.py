@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -19,7 +18,6 @@ from eels_iontransport.wording import DOT, ReadoutText, Roles
 
 from .form import ROW_LABELS
 
-TWO_LINES_OF_TEXT = 84
 NO_MICROSCOPE = "No microscope. Existing data can be analysed: EELS > Ion Transport."
 
 
@@ -285,30 +283,3 @@ def _readout(situation: Situation) -> ReadoutText:
         pixels=progress.rows_planned,
         is_core_loss=role is Role.CORE_LOSS,
     )
-
-
-def values(presentation: Presentation) -> dict[str, object]:
-    """Everything that the view binds to, by name; `x_visible` tells whether the text `x` is worth its room.
-
-    A quantity of the readout is shown large where it is a number, and as a sentence where it is not.
-    """
-    content = {f.name: getattr(presentation, f.name) for f in fields(presentation) if f.name != "readout"}
-    content |= {f.name: getattr(presentation.readout, f.name) for f in fields(presentation.readout)}
-    for name in ("shift", "ratio"):
-        is_number = content[name][:1] in _BEGINS_A_NUMBER
-        content[f"{name}_number"] = content[name] if is_number else ""
-        content[f"{name}_sentence"] = "" if is_number else _short(content[name])
-        if presentation.provisional and is_number:
-            content[f"{name}_label"] += ", provisional"
-        elif presentation.provisional and content[name] == wording.NOT_DETERMINED:
-            content[f"{name}_sentence"] += " yet"
-    content["flags"], content["hint"] = _short(content["flags"]), _short(content["hint"])
-    return content | {f"{name}_visible": bool(value) for name, value in content.items() if isinstance(value, str)}
-
-
-def _short(sentence: str) -> str:
-    """As much of a sentence as two lines of the panel hold; its tooltip has all of it."""
-    return textwrap.shorten(sentence, TWO_LINES_OF_TEXT, placeholder=" \N{HORIZONTAL ELLIPSIS}")
-
-
-_BEGINS_A_NUMBER = tuple("+0123456789" + wording.MINUS)
