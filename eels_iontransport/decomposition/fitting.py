@@ -27,6 +27,7 @@ from .response import Response
 from .result import Decomposition, from_fit, stack
 
 MODES = ("shared", "wide", "published")
+MINIMUM_CHANNELS = 12  # of a fit window; fewer hold no background and a line
 SMOOTHING_CHANNELS = 9  # variances come from smoothed counts, else low channels would weigh more than they know
 
 Stop = Callable[[], bool]
@@ -200,8 +201,11 @@ def _channels(spectrum: Aligned, window_mev: Interval) -> slice:
             f"The fit window {low:g}-{high:g} meV is not covered by the spectrum, which reaches from "
             f"{spectrum.energy_mev[0]:.0f} to {spectrum.energy_mev[-1]:.0f} meV; choose windows inside it and above 0."
         )
-    if count < 3 * 4:
-        raise UnusableInput(f"The fit window {low:g}-{high:g} meV holds only {count} channels; widen it.")
+    if count < MINIMUM_CHANNELS:
+        raise UnusableInput(
+            f"The fit window {low:g}-{high:g} meV holds {count} channels of {spectrum.step_mev:.3g} meV and needs "
+            f"{MINIMUM_CHANNELS}; widen it, or take a spectrum with finer channels."
+        )
     return slice(first, first + count)
 
 

@@ -103,7 +103,7 @@ def test_the_published_mode_subtracts_two_windows_and_keeps_the_aloof_shapes():
     [
         (((500.0, 510.0), (600.0, 700.0)), "500-700 meV is not covered"),
         (((-10.0, 5.0), (100.0, 110.0)), "-10-110 meV is not covered"),
-        (((30.0, 30.5), (31.0, 32.0)), "holds only"),
+        (((30.0, 30.5), (31.0, 32.0)), "holds 5 channels of 0.4 meV and needs 12"),
     ],
 )
 def test_windows_that_cannot_be_fitted(windows, said):

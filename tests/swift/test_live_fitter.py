@@ -105,7 +105,8 @@ def test_a_session_that_is_dropped_stops_its_fits(slow):
     fitter.submit(task(1), lambda: None)
     wait(lambda: slow.started)
     del session
-    wait(lambda: fitter.done is not None and fitter.done.evaluation is None)
+    wait(lambda: fitter.done is not None)
+    assert fitter.done.evaluation is None
 
 
 @pytest.mark.parametrize(
