@@ -1,7 +1,7 @@
 """Measure and print the figures; exit code 1 if one misses its goal.
 
-    python -m benchmarks                 # all
-    python -m benchmarks simulator demo  # some
+python -m benchmarks                 # all
+python -m benchmarks simulator demo  # some
 """
 
 from __future__ import annotations

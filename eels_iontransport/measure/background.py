@@ -28,7 +28,7 @@ class PowerLaw:
     exponent: float
 
     def __call__(self, energy_mev: np.ndarray) -> np.ndarray:
-        return self.amplitude * energy_mev ** -self.exponent
+        return self.amplitude * energy_mev**-self.exponent
 
 
 def two_window_power_law(
