@@ -1,4 +1,4 @@
-"""Conversions between eV and meV, and between energies and Swift's 0..1 interval fractions.
+"""Conversions between eV and meV, and between calibrated intervals and Swift's 0..1 fractions.
 
 Energies are stored in eV and shown in meV in the vibrational range; nothing outside this module
 multiplies by a thousand.
@@ -6,12 +6,9 @@ multiplies by a thousand.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from .spectrum import EnergyAxis
 
 MEV_PER_EV = 1000.0
 _EV_PER_UNIT = {"ev": 1.0, "mev": 1.0 / MEV_PER_EV, "kev": 1000.0}
@@ -43,14 +40,16 @@ def ev_per_unit(unit: str) -> float | None:
     return _EV_PER_UNIT.get(unit.strip().lower())
 
 
-def interval_from_fraction(fractions: tuple[float, float], axis: EnergyAxis) -> tuple[float, float]:
-    """Energies (low, high) in eV of a Swift interval graphic, whose ends are fractions 0..1 of the axis' channels."""
+def interval_from_fraction(fractions: tuple[float, float], start: float, span: float) -> tuple[float, float]:
+    """Low and high end of a Swift interval graphic, whose ends are fractions 0..1 of a display.
+
+    start, span: where the first channel of the display begins and how far all of them reach, in the result's unit.
+    """
     low, high = sorted(fractions)
-    return axis.offset_ev + low * axis.size * axis.step_ev, axis.offset_ev + high * axis.size * axis.step_ev
+    return start + low * span, start + high * span
 
 
-def fraction_from_interval(interval_ev: tuple[float, float], axis: EnergyAxis) -> tuple[float, float]:
+def fraction_from_interval(interval: tuple[float, float], start: float, span: float) -> tuple[float, float]:
     """Inverse of `interval_from_fraction`."""
-    low, high = sorted(interval_ev)
-    span = axis.size * axis.step_ev
-    return (low - axis.offset_ev) / span, (high - axis.offset_ev) / span
+    low, high = sorted(interval)
+    return (low - start) / span, (high - start) / span

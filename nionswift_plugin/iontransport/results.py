@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eels_iontransport.data import regions as region_names
+from eels_iontransport.data import units
 from eels_iontransport.data.regions import Region, Regions
 from eels_iontransport.data.units import mev
 from eels_iontransport.evaluation import Evaluation
@@ -167,7 +168,8 @@ def fractions(regions: Regions, axis: Axis, rows: int) -> dict[str, tuple[float,
     """Ends of the regions as fractions 0..1 of the axis."""
     span = rows * axis.scale
     return {
-        name: ((region.start_nm - axis.offset) / span, (region.end_nm - axis.offset) / span) for name, region in regions
+        name: units.fraction_from_interval((region.start_nm, region.end_nm), axis.offset, span)
+        for name, region in regions
     }
 
 
@@ -176,8 +178,8 @@ def regions_from_fractions(intervals: Mapping[str, tuple[float, float]], axis: A
     if set(intervals) != set(region_names.NAMES):
         return None
     span = rows * axis.scale
-    ends = {name: sorted(interval) for name, interval in intervals.items()}
-    return Regions(*(Region(*(axis.offset + end * span for end in ends[name])) for name in region_names.NAMES))
+    ends = (units.interval_from_fraction(intervals[name], axis.offset, span) for name in region_names.NAMES)
+    return Regions(*(Region(*interval) for interval in ends))
 
 
 def _map(evaluation: Evaluation, recipe: Recipe) -> Output | None:
