@@ -1,6 +1,7 @@
 """Spectra in, readout out: the one place that knows the whole chain.
 
-`Session` keeps what it has worked out, so that a new row costs one row and a dragged region what it touches.
+`Session` keeps what it has worked out. Rows are fitted again where the shapes that they share have moved: while the
+regions still fill, a new row may cost all of them; after that, only what changed.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -130,23 +127,20 @@ def test_simulated_valence_scan_with_edges_and_plural_scattering(x_nm):
     assert abs(result.value[0] - true) < result.total_sigma[0]
 
 
-def measured(name):
-    folder = os.environ.get("EELS_IONTRANSPORT_DATA")
-    if not folder:
-        pytest.skip("EELS_IONTRANSPORT_DATA does not point to the measured data")
+def low_loss(folder, name):
     pytest.importorskip("rsciio", reason="rosettasciio is not installed")
     from rsciio import digitalmicrograph, hspy
 
     reader = hspy if name.endswith(".hspy") else digitalmicrograph
-    content = reader.file_reader(str(Path(folder) / "lowloss" / name))[0]
+    content = reader.file_reader(str(folder / "lowloss" / name))[0]
     axis = content["axes"][-1]
     energy = EnergyAxis(float(axis["offset"]), float(axis["scale"]), int(axis["size"]))
     return make_spectra(np.asarray(content["data"], float), energy, noise=given(1.0))
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_measured_manganite_line():
-    result = t_over_lambda(measured("LSMO_linescan_low_loss.hspy"))
+def test_measured_manganite_line(measured):
+    result = t_over_lambda(low_loss(measured, "LSMO_linescan_low_loss.hspy"))
     assert 0.22 < np.nanmin(result.value) < 0.30
     assert 0.48 < np.nanmax(result.value) < 0.58
     assert np.corrcoef(np.arange(40), result.value)[0, 1] > 0.9  # a wedge
@@ -154,7 +148,7 @@ def test_measured_manganite_line():
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["tio2_lowloss_raw.dm3", "tio2_lowloss_calibrated.dm3"])
-def test_measured_titania(name):
-    result = t_over_lambda(measured(name))
+def test_measured_titania(measured, name):
+    result = t_over_lambda(low_loss(measured, name))
     assert np.median(result.value) == pytest.approx(0.89, abs=0.03)
     assert np.abs(result.value - 0.89).max() < 3 * result.total_sigma.max()
