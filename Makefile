@@ -46,6 +46,7 @@ $(VENV)/%.stamp: pyproject.toml setup.py | python
 
 $(VENV)/run.stamp: EXTRAS = simulator,window,files
 $(VENV)/dev.stamp: EXTRAS = simulator,window,files,dev
+$(VENV)/bench.stamp: EXTRAS = simulator,window,files,dev,bench
 
 lint: $(VENV)/dev.stamp
 	@$(LINT)
@@ -65,7 +66,7 @@ else
 	$(BIN)/eels-iontransport demo --out $(OUT)
 endif
 
-bench: $(VENV)/dev.stamp
+bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks $(BENCH)
 
 screenshots: $(VENV)/run.stamp

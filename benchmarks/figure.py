@@ -11,7 +11,10 @@ HEADER = ("figure", "goal", "measured", "spread", "")
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured: a value that should lie in [low, high], and how much it scattered (text, may be empty)."""
+    """What was measured: a value that should lie in [low, high], and how much it scattered (text, may be empty).
+
+    Without low and high it is there for comparison, and no goal.
+    """
 
     name: str
     unit: str
@@ -21,11 +24,17 @@ class Figure:
     spread: str = ""
 
     @property
+    def has_goal(self) -> bool:
+        return math.isfinite(self.low) or math.isfinite(self.high)
+
+    @property
     def met(self) -> bool:
-        return self.low <= self.measured <= self.high  # False for nan
+        return not self.has_goal or self.low <= self.measured <= self.high  # False for nan with a goal
 
     @property
     def goal(self) -> str:
+        if not self.has_goal:
+            return ""
         if math.isinf(self.low):
             return f"<= {self.high:g} {self.unit}".rstrip()
         if math.isinf(self.high):
@@ -34,7 +43,8 @@ class Figure:
 
     def row(self) -> tuple[str, ...]:
         measured = f"{self.measured:.3g} {self.unit}".rstrip()
-        return (self.name, self.goal, measured, self.spread, "met" if self.met else "MISSED")
+        verdict = ("met" if self.met else "MISSED") if self.has_goal else ""
+        return (self.name, self.goal, measured, self.spread, verdict)
 
 
 def table(figures: Iterable[Figure]) -> str:

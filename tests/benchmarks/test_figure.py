@@ -27,6 +27,12 @@ def test_goals(measured: float, low: float, high: float, met: bool, goal: str) -
     assert figure.row()[-1] == ("met" if met else "MISSED")
 
 
+def test_a_figure_for_comparison_has_no_goal_to_miss() -> None:
+    figure = Figure("a peer", "spectra/s", math.nan, spread="not installed")
+    assert figure.met
+    assert figure.row() == ("a peer", "", "nan spectra/s", "not installed", "")
+
+
 def test_the_table_is_in_columns() -> None:
     figures = [Figure("a", "s", 1.0, high=2.0), Figure("a longer name", "GiB", 3.0, high=2.0, spread="x")]
     lines = table(figures).split("\n")
