@@ -41,14 +41,16 @@ Results = namedtuple(
 # centre, sigma, gamma. chain (n, K, 2): of sigma by its parameter and by gamma. gram (n, q + K + C, q + K + C).
 State = namedtuple("State", "stack slopes chain gram areas active residual chi2")
 
-# a (n, L, L), b (n, L, G), c (G, G): normal equations without what the linear parameters make up for.
-Equations = namedtuple("Equations", "a b c descent step fixed work_a work_b work_c work_x product")
+# Normal equations of a step in n (L + K) + G variables: L columns and K areas of each spectrum, and what all share.
+# a (n, L + K, L + K), b (n, L + K, G), c (G, G). low, high: how far each may go; scale: what counts as far.
+Equations = namedtuple("Equations", "a b c descent step fixed trial low high scale work_a work_b work_c work_x product")
 
 RAIL = 1e-3  # a parameter this close to a limit, in parts of its range, has railed
 DEEP = 5.0  # an area that the data would have so many sigma below zero is zero
 SAME_OPTIMUM_MEV = 0.05
 ITERATIONS = 300
-STEADY = 1e-9  # a step that promises less than this of chi-squared is not worth taking
+STEADY = 1e-7  # a step that promises less than this of chi-squared is not worth taking
+FIRST_REACH = 0.3  # of a first step, in parts of the ranges of the parameters
 INSERTIONS = 4  # so often a line that lost its area is tried elsewhere
 INSERTION_GAIN = 1e-3
 
@@ -434,70 +436,46 @@ def draw_columns(table, block, q, state):
 
 
 @_inner
-def clear(gram, q, lines, active, first, last, factor, left):
-    """left[i, j], i, j in first..last-1: products of rows without what background and active lines make up for.
+def normal_equations(table, batch, i, x, state, equations):
+    """The equations of a Gauss-Newton step from x in columns and areas, the background made up for.
 
-    factor: of the active lines' own products, background taken off; (lines, lines).
+    Areas take part although they are solved for anyway: a step has to know which of them would go below zero.
     """
-    chosen = np.empty(lines, np.int64)
-    count = 0
-    for k in range(lines):
-        if active[k]:
-            chosen[count] = q + k
-            count += 1
-    for p in range(count):
-        for r in range(p + 1):
-            part = gram[chosen[p], chosen[r]]
-            for a in range(q):
-                part -= gram[chosen[p], a] * gram[chosen[r], a]
-            factor[p, r] = part
-        factor[p, p] *= 1.0 + 1e-13
-    factorise(factor, count)
-    share = np.empty((last - first, q + count))
-    for i in range(first, last):
-        for a in range(q):
-            share[i - first, a] = gram[i, a]
-        for p in range(count):
-            part = gram[i, chosen[p]]
-            for a in range(q):
-                part -= gram[i, a] * gram[chosen[p], a]
-            share[i - first, q + p] = part
-        forward(factor, count, share[i - first, q:])
-    for i in range(first, last):
-        for j in range(first, i + 1):
-            part = gram[i, j]
-            for a in range(q + count):
-                part -= share[i - first, a] * share[j - first, a]
-            left[i - first, j - first] = left[j - first, i - first] = part
-    return count
+    blocks, lines = table.columns.shape[:2]
+    q, private, shared = batch.background.shape[2], table.private, table.information.shape[0]
+    own, first = private + lines, q + lines
+    start = x.size - shared
+    a, b, c, descent = equations.a, equations.b, equations.c, equations.descent
+    c[:] = table.information
+    for g in range(shared):
+        descent[blocks * own + g] = 0.0
+        for h in range(shared):
+            descent[blocks * own + g] -= table.information[g, h] * (x[start + h] - batch.known[i, h])
+    for n in range(blocks):
+        draw_columns(table, n, q, state)
+        stack, gram, residual = state.stack[n], state.gram[n], state.residual[n]
+        products(stack, first, first + private + shared, gram)
+        for s in range(own):
+            row = first + s if s < private else q + s - private
+            for r in range(s + 1):
+                a[n, s, r] = a[n, r, s] = beside_background(gram, q, row, first + r if r < private else q + r - private)
+            for g in range(shared):
+                b[n, s, g] = beside_background(gram, q, row, first + private + g)
+            descent[n * own + s] = dot(stack[row], residual)
+        for g in range(shared):
+            row = first + private + g
+            for h in range(shared):
+                c[g, h] += beside_background(gram, q, row, first + private + h)
+            descent[blocks * own + g] += dot(stack[row], residual)
 
 
 @_inner
-def normal_equations(table, batch, i, x, state, equations, scratch):
-    """The equations of a Gauss-Newton step from x, in Kaufman's form: a.step = descent."""
-    blocks, lines = table.columns.shape[:2]
-    q, private = batch.background.shape[2], table.private
-    shared = table.information.shape[0]
-    columns, start = private + shared, x.size - shared
-    factor, left = scratch[2], np.empty((columns, columns))
-    equations.c[:] = table.information
-    for a in range(shared):
-        total = 0.0
-        for b in range(shared):
-            total -= table.information[a, b] * (x[start + b] - batch.known[i, b])
-        equations.descent[start + a] = total
-    for b in range(blocks):
-        draw_columns(table, b, q, state)
-        stack, first = state.stack[b], q + lines
-        products(stack, first, first + columns, state.gram[b])
-        clear(state.gram[b], q, lines, state.active[b], first, first + columns, factor, left)
-        equations.a[b] = left[:private, :private]
-        equations.b[b] = left[:private, private:]
-        equations.c[:] += left[private:, private:]
-        for a in range(private):
-            equations.descent[b * private + a] = dot(stack[first + a], state.residual[b])
-        for a in range(shared):
-            equations.descent[start + a] += dot(stack[first + private + a], state.residual[b])
+def beside_background(gram, q, row, other):
+    """Scalar product of two rows without what the background makes up for."""
+    part = gram[row, other]
+    for a in range(q):
+        part -= gram[row, a] * gram[other, a]
+    return part
 
 
 @_inner
@@ -555,14 +533,6 @@ def multiply(equations, x, result):
 
 
 @_inner
-def diagonal(equations, p):
-    blocks, private, _ = equations.b.shape
-    if p < blocks * private:
-        return equations.a[p // private, p % private, p % private]
-    return equations.c[p - blocks * private, p - blocks * private]
-
-
-@_inner
 def span(table, p):
     """Range of a parameter, by which it is scaled; 1 where it has none."""
     width = table.upper[p] - table.lower[p]
@@ -570,91 +540,131 @@ def span(table, p):
 
 
 @_inner
-def damping(table, equations, p, damp):
-    return damp * max(diagonal(equations, p), 0.0) + (1e-9 + 1e-3 * damp) / span(table, p) ** 2
-
-
-@_inner
-def try_step(table, equations, damp):
-    """The damped step with the fixed parameters going as far as step says; False where it cannot be solved."""
-    step, fixed, descent = equations.step, equations.fixed, equations.descent
-    a, b, c, x = equations.work_a, equations.work_b, equations.work_c, equations.work_x
-    blocks, private, shared = b.shape
-    start = blocks * private
-    for p in range(x.size):
-        if fixed[p] == 0:
-            step[p] = 0.0
-    multiply(equations, step, equations.product)
-    a[:], b[:], c[:] = equations.a, equations.b, equations.c
-    for p in range(x.size):
-        x[p] = 0.0 if fixed[p] else descent[p] - equations.product[p]
-        if p < start:
-            n, l = p // private, p % private
-            if fixed[p]:
-                a[n, l, :] = 0.0
-                a[n, :, l] = 0.0
-                b[n, l, :] = 0.0
-                a[n, l, l] = 1.0
-            else:
-                a[n, l, l] += damping(table, equations, p, damp)
+def set_limits(table, equations, x, areas, reach):
+    """How far each variable may go, and what counts as far: parameters within reach and limits, areas down to zero."""
+    blocks, own, shared = equations.b.shape
+    private = table.private
+    low, high, scale = equations.low, equations.high, equations.scale
+    for v in range(low.size):
+        if v < blocks * own and v % own >= private:
+            size = equations.a[v // own, v % own, v % own]
+            scale[v] = 1.0 / math.sqrt(size) if size > 0.0 else 1.0
+            low[v], high[v] = -areas[v // own, v % own - private], np.inf
+            if size <= 0.0:
+                high[v] = 0.0
         else:
-            g = p - start
-            if fixed[p]:
-                c[g, :] = 0.0
-                c[:, g] = 0.0
-                b[:, :, g] = 0.0
-                c[g, g] = 1.0
-            else:
-                c[g, g] += damping(table, equations, p, damp)
-    if not solve_arrow(a, b, c, x):
-        return False
-    for p in range(x.size):
-        if fixed[p] == 0:
-            step[p] = x[p]
-    return True
+            p = v // own * private + v % own if v < blocks * own else v - blocks * own + blocks * private
+            width = span(table, p)
+            scale[v] = width
+            low[v] = max(table.lower[p] - x[p], -reach * width)
+            high[v] = min(table.upper[p] - x[p], reach * width)
 
 
 @_inner
-def box_step(table, equations, x, damp):
-    """The damped step within the limits: parameters that would leave stop there, and are released where they pull away.
-
-    Returns the chi-squared that it promises to take off; negative where the equations cannot be solved.
-    """
+def solve_free(equations):
+    """Where the free variables would go with the others fixed at step, in work_x; False where it cannot be solved."""
     step, fixed, descent = equations.step, equations.fixed, equations.descent
-    size = x.size
-    for p in range(size):
-        at_limit = (x[p] <= table.lower[p] and descent[p] <= 0.0) or (x[p] >= table.upper[p] and descent[p] >= 0.0)
-        fixed[p] = 1 if at_limit or table.lower[p] == table.upper[p] else 0
-        step[p] = 0.0
-    for sweep in range(3 * size + 3):
-        if not try_step(table, equations, damp):
+    a, b, c, aim = equations.work_a, equations.work_b, equations.work_c, equations.work_x
+    blocks, own, _ = b.shape
+    start = blocks * own
+    for v in range(aim.size):
+        aim[v] = step[v] if fixed[v] else 0.0
+    multiply(equations, aim, equations.product)
+    a[:], b[:], c[:] = equations.a, equations.b, equations.c
+    for v in range(aim.size):
+        aim[v] = 0.0 if fixed[v] else descent[v] - equations.product[v]
+        n, l, g = v // own, v % own, v - start
+        # What keeps the equations definite where a variable moves nothing is far too little to be felt elsewhere.
+        if v < start and fixed[v]:
+            a[n, l, :] = 0.0
+            a[n, :, l] = 0.0
+            b[n, l, :] = 0.0
+            a[n, l, l] = 1.0
+        elif v < start:
+            a[n, l, l] += 1e-12 * a[n, l, l] + 1e-9 / equations.scale[v] ** 2
+        elif fixed[v]:
+            c[g, :] = 0.0
+            c[:, g] = 0.0
+            b[:, :, g] = 0.0
+            c[g, g] = 1.0
+        else:
+            c[g, g] += 1e-12 * c[g, g] + 1e-9 / equations.scale[v] ** 2
+    return solve_arrow(a, b, c, aim)
+
+
+@_inner
+def box_step(table, equations, x, areas, reach):
+    """The step to the lowest place of the model within the limits, and within reach of x, in parts of the ranges.
+
+    An active-set method: the free variables go to their lowest place, and those that a limit stops are fixed there, all
+    at once where that lowers the model, else the first on the way; then the one that pulls away most is released.
+    Returns the chi-squared that the step promises to take off; negative where the equations cannot be solved.
+    """
+    step, fixed, low, high = equations.step, equations.fixed, equations.low, equations.high
+    aim, trial = equations.work_x, equations.trial
+    size, promised = step.size, 0.0
+    set_limits(table, equations, x, areas, reach)
+    for v in range(size):
+        pull = equations.descent[v]
+        fixed[v] = low[v] >= high[v] or (low[v] >= 0.0 and pull <= 0.0) or (high[v] <= 0.0 and pull >= 0.0)
+        step[v] = 0.0
+    for _ in range(3 * size + 3):
+        if not solve_free(equations):
             return -1.0
-        furthest, stop = 0.0, -1
-        for p in range(size):
-            beyond = max(table.lower[p] - x[p] - step[p], x[p] + step[p] - table.upper[p]) / span(table, p)
-            if fixed[p] == 0 and beyond > furthest:
-                furthest, stop = beyond, p
-        if stop >= 0:
-            fixed[stop] = 1
-            limit = table.lower[stop] if step[stop] < 0.0 else table.upper[stop]
-            step[stop] = limit - x[stop]
+        part, first, stopped = 1.0, -1, 0
+        for v in range(size):
+            trial[v] = step[v] if fixed[v] else min(max(aim[v], low[v]), high[v])
+            if not fixed[v] and trial[v] != aim[v]:
+                stopped += 1
+                share = (trial[v] - step[v]) / (aim[v] - step[v])
+                if share < part or first < 0:
+                    part, first = share, v
+        promise = model_gain(equations, trial)
+        if stopped > 1 and promise <= promised:
+            for v in range(size):
+                if not fixed[v]:
+                    trial[v] = trial[v] if v == first else step[v] + part * (aim[v] - step[v])
+            promise = model_gain(equations, trial)
+        for v in range(size):
+            step[v] = trial[v]
+            if not fixed[v] and (step[v] <= low[v] or step[v] >= high[v]):
+                fixed[v] = True
+        promised = promise
+        if stopped > 0:
             continue
-        multiply(equations, step, equations.product)
-        strongest, release = 1e-12, -1
-        for p in range(size):
-            if fixed[p] and table.lower[p] < table.upper[p]:
-                pull = descent[p] - equations.product[p] - damping(table, equations, p, damp) * step[p]
-                pull *= span(table, p) if x[p] + step[p] <= table.lower[p] else -span(table, p)
+        strongest, release = 1e-9, -1
+        for v in range(size):
+            if fixed[v] and low[v] < high[v]:
+                pull = (equations.descent[v] - equations.product[v]) * equations.scale[v]
+                pull = pull if step[v] <= low[v] else -pull
                 if pull > strongest:
-                    strongest, release = pull, p
-        if release < 0 or sweep > 2 * size:
+                    strongest, release = pull, v
+        if release < 0:
             break
-        fixed[release] = 0
+        fixed[release] = False
+    return promised
+
+
+@_inner
+def model_gain(equations, step):
+    """Chi-squared that a step takes off in the model; leaves the normal matrix times the step in product."""
     multiply(equations, step, equations.product)
-    promised = 0.0
-    for p in range(size):
-        promised += step[p] * (2.0 * descent[p] - equations.product[p])
-    return max(promised, 0.0)
+    gain = 0.0
+    for v in range(step.size):
+        gain += step[v] * (2.0 * equations.descent[v] - equations.product[v])
+    return gain
+
+
+@_inner
+def move(table, equations, x, trial_x):
+    """x after the step; returns how far it went, in parts of the ranges."""
+    blocks, own, shared = equations.b.shape
+    private, length = table.private, 0.0
+    for p in range(x.size):
+        v = p // private * own + p % private if p < blocks * private else p - blocks * private + blocks * own
+        trial_x[p] = min(max(x[p] + equations.step[v], table.lower[p]), table.upper[p])
+        length = max(length, abs(trial_x[p] - x[p]) / equations.scale[v])
+    return length
 
 
 @_inner
@@ -692,29 +702,26 @@ def insert_line(table, batch, i, x, state, trial_value, trial_slopes):
 
 @_inner
 def search(table, batch, i, x, trial_x, target, now, trial, equations, scratch, counts):
-    """Levenberg-Marquardt from x within the limits, to a place where no step in the box promises anything.
+    """Gauss-Newton steps in a box that grows and shrinks with how well they keep what they promise.
 
-    x holds the result. counts: converged (0 or 1), optima, evaluations. Returns chi-squared, the state at x, and the
-    other state.
+    x holds the result: a place where no step promises anything. counts: converged (0 or 1), optima, evaluations.
+    Returns chi-squared, the state at x, and the other state.
     """
     chi2 = evaluate(table, batch, i, x, target, now, scratch)
-    damp, growth, insertions, current = 1e-3, 2.0, 0, False
+    reach, insertions, current = FIRST_REACH, 0, False
     counts[2] += 1
     counts[0] = 0
     for _ in range(ITERATIONS):
         if not current:
-            normal_equations(table, batch, i, x, now, equations, scratch)
+            normal_equations(table, batch, i, x, now, equations)
             current = True
-        promised = box_step(table, equations, x, damp)
+        promised = box_step(table, equations, x, now.areas, reach)
+        if reach < 1e-9:
+            break
         if promised < 0.0:
-            damp *= 10.0
-            if damp > 1e10:
-                break
+            reach *= 0.25
             continue
         if promised <= STEADY:
-            if damp > 1e-2:  # it is the damping that makes the step small
-                damp *= 0.01
-                continue
             if insertions == INSERTIONS or not insert_line(
                 table, batch, i, x, now, trial.residual[0], trial.slopes[0, 0]
             ):
@@ -723,27 +730,27 @@ def search(table, batch, i, x, trial_x, target, now, trial, equations, scratch, 
             insertions += 1
             chi2 = evaluate(table, batch, i, x, target, now, scratch)
             counts[2] += 1
-            damp, growth, current = 1e-3, 2.0, False
+            reach, current = FIRST_REACH, False
             continue
-        for p in range(x.size):
-            trial_x[p] = min(max(x[p] + equations.step[p], table.lower[p]), table.upper[p])
+        length = move(table, equations, x, trial_x)
         trial_chi2 = evaluate(table, batch, i, trial_x, target, trial, scratch)
         counts[2] += 1
         gain = chi2 - trial_chi2
+        slope = 2.0 * dot(equations.descent, equations.step)
         if gain > 0.0:
             x[:] = trial_x
             now, trial = trial, now
-            chi2, current, growth = trial_chi2, False, 2.0
-            if gain > 0.75 * promised:
-                damp = max(0.2 * damp, 1e-9)
-            elif gain < 0.25 * promised:
-                damp *= 3.0
-        elif promised <= 1e-12 * chi2 or damp > 1e10:
+            chi2, current = trial_chi2, False
+            broken = abs(1.0 - gain / promised)  # part of the promise; grows with about the fourth power of the length
+            if broken > 0.75:
+                reach = 0.5 * length
+            elif length > 0.9 * reach:
+                reach = min(reach * min(max((0.2 / max(broken, 1e-6)) ** 0.25, 1.0), 4.0), 1.0)
+        elif promised <= 1e-12 * chi2:
             counts[0] = 1  # rounding is all that is left
             break
-        else:
-            damp *= 2.0 * growth
-            growth *= 2.0
+        else:  # to the lowest point of the parabola through both values and the slope
+            reach = length * min(max(0.5 * slope / (slope - gain), 0.1), 0.5)
     return chi2, now, trial
 
 
@@ -809,192 +816,144 @@ def railed(table, x, p):
 
 
 @_inner
-def information_of(table, batch, i, x, state, a, b, c, pull, shared_pull, dead, shared_dead, scratch):
-    """Normal equations of all that is uncertain: columns, and beside them the lines whose area ended at zero.
-
-    a (n, L + K, L + K), b (n, L + K, G), c (G, G); pull: the slope of -chi-squared / 2. What does not move is dead.
-    """
-    blocks, lines = table.columns.shape[:2]
-    q, private, shared = batch.background.shape[2], table.private, table.information.shape[0]
-    rows, start = lines + private + shared, x.size - shared
-    left = np.empty((rows, rows))
-    c[:] = table.information
-    for g in range(shared):
-        shared_pull[g] = 0.0
-        for h in range(shared):
-            shared_pull[g] -= table.information[g, h] * (x[start + h] - batch.known[i, h])
+def scale_equations(table, x, active, equations, dead):
+    """Bring the diagonal to one and take out what has no uncertainty: what railed, is held, or moves nothing."""
+    a, b, c, descent, scale = equations.a, equations.b, equations.c, equations.descent, equations.scale
+    blocks, own, shared = b.shape
+    private, start = table.private, blocks * own
+    for v in range(scale.size):
+        n, s, g = v // own, v % own, v - start
+        size = a[n, s, s] if v < start else c[g, g]
+        dead[v] = size <= 0.0
+        if v >= start or s < private:
+            p = n * private + s if v < start else blocks * private + g
+            dead[v] = dead[v] or railed(table, x, p) or table.lower[p] >= table.upper[p]
+        scale[v] = 0.0 if dead[v] else 1.0 / math.sqrt(size)
+        descent[v] *= scale[v]
     for n in range(blocks):
-        draw_columns(table, n, q, state)
-        stack = state.stack[n]
-        products(stack, q + lines, q + rows, state.gram[n])
-        clear(state.gram[n], q, lines, state.active[n], q, q + rows, scratch[2], left)
-        for s in range(private + lines):
-            row = lines + s if s < private else s - private
-            for r in range(private + lines):
-                a[n, s, r] = left[row, lines + r if r < private else r - private]
+        for s in range(own):
+            for r in range(own):
+                a[n, s, r] *= scale[n * own + s] * scale[n * own + r]
             for g in range(shared):
-                b[n, s, g] = left[row, lines + private + g]
-            pull[n, s] = dot(stack[q + row], state.residual[n])
-            if s < private:
-                p = n * private + s
-                dead[n, s] = railed(table, x, p) or table.lower[p] == table.upper[p] or a[n, s, s] <= 0.0
-            else:
-                whole = state.gram[n, q + row, q + row]
-                dead[n, s] = state.active[n, row] or a[n, s, s] <= 1e-10 * whole
-        for g in range(shared):
-            shared_pull[g] += dot(stack[q + lines + private + g], state.residual[n])
-            for h in range(shared):
-                c[g, h] += left[lines + private + g, lines + private + h]
-    for g in range(shared):
-        p = start + g
-        shared_dead[g] = railed(table, x, p) or table.lower[p] == table.upper[p] or c[g, g] <= 0.0
-
-
-@_inner
-def scale_information(a, b, c, pull, shared_pull, dead, shared_dead, scale, shared_scale):
-    """Bring the diagonal to one and take out what is dead."""
-    blocks, size, shared = b.shape
-    for g in range(shared):
-        shared_scale[g] = 0.0 if shared_dead[g] else 1.0 / math.sqrt(c[g, g])
-    for n in range(blocks):
-        for s in range(size):
-            scale[n, s] = 0.0 if dead[n, s] else 1.0 / math.sqrt(a[n, s, s])
-        for s in range(size):
-            for r in range(size):
-                a[n, s, r] *= scale[n, s] * scale[n, r]
-            for g in range(shared):
-                b[n, s, g] *= scale[n, s] * shared_scale[g]
-            pull[n, s] *= scale[n, s]
-            if dead[n, s]:
+                b[n, s, g] *= scale[n * own + s] * scale[start + g]
+            if dead[n * own + s]:
                 a[n, s, s] = 1.0
     for g in range(shared):
         for h in range(shared):
-            c[g, h] *= shared_scale[g] * shared_scale[h]
-        shared_pull[g] *= shared_scale[g]
-        if shared_dead[g]:
+            c[g, h] *= scale[start + g] * scale[start + h]
+        if dead[start + g]:
             c[g, g] = 1.0
 
 
 @_inner
-def free_areas_at_zero(private, a, b, c, inverse, transfer, shared, pull, shared_pull, dead):
+def free_areas_at_zero(private, active, equations, inverse, transfer, shared, dead):
     """Let areas at zero be as large as the data and their sign allow.
 
     Such an area is not known to be zero. Its posterior is a normal distribution cut off at zero, and what it trades
     against is as uncertain as the variance of that leaves it. a receives what the cutting off adds to the information.
     """
-    blocks, size, count = b.shape
-    step = shared_pull.copy()
+    blocks, own, count = equations.b.shape
+    descent = equations.descent
+    step = descent[blocks * own :].copy()
     for n in range(blocks):
         for g in range(count):
-            for s in range(size):
-                step[g] -= transfer[n, s, g] * pull[n, s]
+            for s in range(own):
+                step[g] -= transfer[n, s, g] * descent[n * own + s]
     step = shared @ step
     for n in range(blocks):
-        for s in range(private, size):
-            if dead[n, s]:
+        for s in range(private, own):
+            if dead[n * own + s] or active[n, s - private]:
                 continue
             variance, unbounded = inverse[n, s, s], 0.0
-            for r in range(size):
-                unbounded += inverse[n, s, r] * pull[n, r]
+            for r in range(own):
+                unbounded += inverse[n, s, r] * descent[n * own + r]
             for g in range(count):
                 unbounded -= transfer[n, s, g] * step[g]
                 for h in range(count):
                     variance += transfer[n, s, g] * shared[g, h] * transfer[n, s, h]
             depth = max(0.0, -unbounded / math.sqrt(variance))
             if depth < DEEP:
-                a[n, s, s] += 1.0 / (variance * cut_off_variance(depth)) - 1.0 / variance
+                equations.a[n, s, s] += 1.0 / (variance * cut_off_variance(depth)) - 1.0 / variance
             else:
-                a[n, s, s] += 1e12
+                equations.a[n, s, s] += 1e12
 
 
 @_inner
-def area_variances(gram, q, lines, columns, active, covariance, held, variance, scratch):
-    """Variance of the areas of a spectrum with all shapes held, and with them as uncertain as they are; (K,)."""
-    factor = scratch[2]
-    left = np.empty((columns, columns))
-    count = clear(gram, q, lines, active, q + lines, q + lines + columns, factor, left)
-    slopes, unit, chosen = np.empty((columns, count)), np.empty(count), np.empty(count, np.int64)
-    held[:] = 0.0
-    variance[:] = 0.0
-    count = 0
-    for k in range(lines):
-        if active[k]:
-            chosen[count] = k
-            count += 1
-    for j in range(columns):
+def held_variances(table, batch, state, results, i, scratch):
+    """Variance of the areas with all shapes held."""
+    gram_left, _, factor, chosen, unit = scratch
+    blocks, lines = state.areas.shape
+    q = batch.background.shape[2]
+    results.held_variance[i] = 0.0
+    for n in range(blocks):
+        count = 0
+        for k in range(lines):
+            if state.active[n, k]:
+                chosen[count] = k
+                count += 1
         for p in range(count):
-            part = gram[q + lines + j, q + chosen[p]]
-            for a in range(q):
-                part -= gram[q + lines + j, a] * gram[q + chosen[p], a]
-            slopes[j, p] = -part
-        forward(factor, count, slopes[j])
-        backward(factor, count, slopes[j])
-    for p in range(count):
-        unit[:] = 0.0
-        unit[p] = 1.0
-        forward(factor, count, unit)
-        total = dot(unit, unit)
-        held[chosen[p]] = total
-        for j in range(columns):
-            for l in range(columns):
-                part = slopes[j, p] * covariance[j, l] * slopes[l, p]
-                if not math.isnan(part):
-                    total += part
-        variance[chosen[p]] = total
+            for r in range(p + 1):
+                factor[p, r] = beside_background(state.gram[n], q, q + chosen[p], q + chosen[r])
+            factor[p, p] *= 1.0 + 1e-13
+        if factorise(factor, count):
+            for p in range(count):
+                unit[:] = 0.0
+                unit[p] = 1.0
+                forward(factor, count, unit)
+                results.held_variance[i, n, chosen[p]] = dot(unit[:count], unit[:count])
 
 
 @_inner
-def uncertainties(table, batch, i, x, state, results, scratch):
+def uncertainties(table, batch, i, x, state, equations, results, scratch):
     """Fill in covariance, areas' variances and what railed, at an optimum."""
-    blocks, lines = table.columns.shape[:2]
-    q, private, shared = batch.background.shape[2], table.private, table.information.shape[0]
-    size = private + lines
-    a, b, c = np.empty((blocks, size, size)), np.empty((blocks, size, shared)), np.empty((shared, shared))
-    pull, shared_pull = np.empty((blocks, size)), np.empty(shared)
-    dead, shared_dead = np.empty((blocks, size), np.bool_), np.empty(shared, np.bool_)
-    scale, shared_scale = np.empty((blocks, size)), np.empty(shared)
-    transfer, inner = np.empty((blocks, size, shared)), np.empty((shared, shared))
-    information_of(table, batch, i, x, state, a, b, c, pull, shared_pull, dead, shared_dead, scratch)
-    scale_information(a, b, c, pull, shared_pull, dead, shared_dead, scale, shared_scale)
+    normal_equations(table, batch, i, x, state, equations)
+    a, b, scale = equations.a, equations.b, equations.scale
+    blocks, own, shared = b.shape
+    private, start = table.private, blocks * own
+    dead = np.empty(scale.size, np.bool_)
+    transfer, inner = np.empty((blocks, own, shared)), np.empty((shared, shared))
+    scale_equations(table, x, state.active, equations, dead)
     inverse = a.copy()
-    known = invert_arrow(inverse, b, c, transfer, inner)
+    known = invert_arrow(inverse, b, equations.c, transfer, inner)
     if known:
-        free_areas_at_zero(private, a, b, c, inverse, transfer, inner, pull, shared_pull, dead)
+        free_areas_at_zero(private, state.active, equations, inverse, transfer, inner, dead)
         inverse[:] = a
-        known = invert_arrow(inverse, b, c, transfer, inner)
+        known = invert_arrow(inverse, b, equations.c, transfer, inner)
     for p in range(x.size):
         results.railed[i, p] = railed(table, x, p)
+    held_variances(table, batch, state, results, i, scratch)
     results.shared[i] = inner
+    results.covariance[i] = np.nan
+    results.area_variance[i] = np.nan
+    results.transfer[i] = 0.0
+    if not known:
+        return
     for n in range(blocks):
         covariance = results.covariance[i, n]
-        covariance[:] = np.nan
-        for s in range(private if known else 0):
-            for g in range(shared):
-                results.transfer[i, n, s, g] = scale[n, s] * transfer[n, s, g]
-        for s in range(private + shared if known else 0):
-            if dead[n, s] if s < private else shared_dead[s - private]:
-                continue
+        for s in range(own):
+            v = n * own + s
             for r in range(s + 1):
-                if dead[n, r] if r < private else shared_dead[r - private]:
-                    continue
+                w = n * own + r
+                value = inverse[n, s, r]
+                for g in range(shared):
+                    for h in range(shared):
+                        value += transfer[n, s, g] * inner[g, h] * transfer[n, r, h]
+                value *= scale[v] * scale[w]
+                if s < private and not dead[v] and not dead[w]:
+                    covariance[s, r] = covariance[r, s] = value
+                elif s == r and s >= private and state.active[n, s - private]:
+                    results.area_variance[i, n, s - private] = value
+            for g in range(shared if s < private else 0):
+                results.transfer[i, n, s, g] = scale[v] * transfer[n, s, g]
                 value = 0.0
-                if s < private:
-                    value = inverse[n, s, r]
-                    for g in range(shared):
-                        for h in range(shared):
-                            value += transfer[n, s, g] * inner[g, h] * transfer[n, r, h]
-                    value *= scale[n, s] * scale[n, r]
-                elif r < private:
-                    for g in range(shared):
-                        value -= transfer[n, r, g] * inner[g, s - private]
-                    value *= shared_scale[s - private] * scale[n, r]
-                else:
-                    value = inner[s - private, r - private] * shared_scale[s - private] * shared_scale[r - private]
-                covariance[s, r] = covariance[r, s] = value
-        area_variances(
-            state.gram[n], q, lines, private + shared, state.active[n], covariance, results.held_variance[i, n],
-            results.area_variance[i, n], scratch,
-        )  # fmt: skip
+                for h in range(shared):
+                    value -= transfer[n, s, h] * inner[h, g]
+                if not dead[v] and not dead[start + g]:
+                    covariance[s, private + g] = covariance[private + g, s] = value * scale[v] * scale[start + g]
+        for g in range(shared):
+            for h in range(shared):
+                if not dead[start + g] and not dead[start + h]:
+                    covariance[private + g, private + h] = inner[g, h] * scale[start + g] * scale[start + h]
 
 
 @_inner
@@ -1013,17 +972,21 @@ def new_state(blocks, lines, q, columns, channels):
 
 
 @_inner
-def new_equations(blocks, private, shared):
-    size = blocks * private + shared
+def new_equations(blocks, own, shared):
+    size = blocks * own + shared
     return Equations(
-        np.zeros((blocks, private, private)),
-        np.zeros((blocks, private, shared)),
+        np.zeros((blocks, own, own)),
+        np.zeros((blocks, own, shared)),
         np.zeros((shared, shared)),
         np.zeros(size),
         np.zeros(size),
-        np.zeros(size, np.int8),
-        np.zeros((blocks, private, private)),
-        np.zeros((blocks, private, shared)),
+        np.zeros(size, np.bool_),
+        np.zeros(size),
+        np.zeros(size),
+        np.zeros(size),
+        np.zeros(size),
+        np.zeros((blocks, own, own)),
+        np.zeros((blocks, own, shared)),
         np.zeros((shared, shared)),
         np.zeros(size),
         np.zeros(size),
@@ -1053,7 +1016,7 @@ def fit_batch(table, batch, starts, results, first, last):
     private, shared, size = table.private, table.information.shape[0], starts.shape[2]
     now = new_state(blocks, lines, q, private + shared, channels)
     trial = new_state(blocks, lines, q, private + shared, channels)
-    equations = new_equations(blocks, private, shared)
+    equations = new_equations(blocks, private + lines, shared)
     scratch = (
         np.empty((lines, lines)), np.empty(lines), np.empty((lines, lines)), np.empty(lines, np.int64), np.empty(lines),
     )  # fmt: skip
@@ -1092,7 +1055,7 @@ def fit_batch(table, batch, starts, results, first, last):
                 for k in range(lines):
                     coefficients[a] -= now.areas[b, k] * dot(now.stack[b, a], now.stack[b, q + k])
             backward(triangle[b], q, coefficients)
-        uncertainties(table, batch, i, best_x, now, results, scratch)
+        uncertainties(table, batch, i, best_x, now, equations, results, scratch)
 
 
 @compiled
