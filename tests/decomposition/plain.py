@@ -86,7 +86,7 @@ class Fit:
 
 def fit(problem: Problem, starts: Sequence[np.ndarray]) -> Fit:
     """The best of the optima reached from the starts, each (p,)."""
-    evaluator = _Evaluator(problem)
+    evaluator = Evaluator(problem)
     layout = problem.layout
     free = layout.free
     lower, upper = layout.lower[free], layout.upper[free]
@@ -121,7 +121,7 @@ def _optima(solutions: list[tuple[float, np.ndarray, bool]]) -> int:
     return len(distinct)
 
 
-def _summary(problem: Problem, evaluator: _Evaluator, theta: np.ndarray, success: bool, optima: int) -> Fit:
+def _summary(problem: Problem, evaluator: Evaluator, theta: np.ndarray, success: bool, optima: int) -> Fit:
     layout = problem.layout
     free = layout.free
     span = np.where(free, layout.upper - layout.lower, 1.0)
@@ -242,7 +242,7 @@ class _Solved:
         return columns - self._smooth @ (self._smooth.T @ columns)
 
 
-class _Evaluator:
+class Evaluator:
     """Residual and Jacobian of a problem as functions of its free parameters; the last solution is kept."""
 
     def __init__(self, problem: Problem):
