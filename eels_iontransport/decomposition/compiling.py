@@ -1,3 +1,5 @@
-"""stub until the real one lands"""
+"""How kernels are compiled."""
+
 from numba import njit
+
 compiled = njit(nogil=True, error_model="numpy", cache=True)
