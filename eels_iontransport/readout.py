@@ -211,7 +211,7 @@ def _region_centres(findings: Findings) -> tuple[np.ndarray, np.ndarray]:
         if _determined(findings, peak, name):
             centre[i] = together.value(peak, "centre_mev")[findings.vibrations.names.index(name)]
     rows = [findings.vibrations.names.index(n) if n in findings.vibrations.names else -1 for n in NAMES]
-    full = together.centre_covariance[together.index(peak)]
+    full = together.centre_covariance(peak)
     for i, a in enumerate(rows):
         for j, b in enumerate(rows):
             if a >= 0 and b >= 0:

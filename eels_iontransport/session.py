@@ -17,7 +17,8 @@ from .data.errors import UnusableInput
 from .data.record import Role
 from .data.regions import SPECTRUM, Regions
 from .data.spectrum import Spectra
-from .decomposition.fitting import MODES, Stop, never
+from .decomposition.engine import Stop, never
+from .decomposition.fitting import MODES
 from .evaluation import Evaluation, fitted_spectrum
 from .materials import Recipe
 from .materials.recipe import Interval

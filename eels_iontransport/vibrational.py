@@ -15,7 +15,8 @@ from .data.noise import NoiseModel
 from .data.spectrum import EnergyAxis, Spectra
 from .data.units import ev, mev
 from .decomposition import response as responses
-from .decomposition.fitting import Setup, Stop, fit_aloof, fit_rows, fit_together, never
+from .decomposition.engine import Stop, never
+from .decomposition.fitting import Setup, fit_aloof, fit_rows, fit_together
 from .decomposition.layout import KnownShapes
 from .decomposition.presence import Presence, test_presence
 from .decomposition.response import Response

@@ -1,306 +1,273 @@
-"""Bounded least squares with the linear parameters eliminated (variable projection), on scipy.
+"""Bounded least squares with the linear parameters eliminated (variable projection), for many problems of one layout.
 
-Areas (not negative) and background coefficients are solved exactly for every trial of the centres and widths, so that
-only those are searched for. Derivatives are analytic, in Kaufman's form, whose gradient is exact.
+Areas (not negative) and background coefficients are solved for exactly at every trial of the centres and widths, so
+that only those are searched for, by Levenberg-Marquardt in a box with analytic derivatives in Kaufman's form. What is
+private to a spectrum and what all share make the normal equations arrow-shaped. The numbers are crunched in `kernels`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares, nnls
-from scipy.stats import norm
 
-from .problem import Block, Problem
+from .problem import Data, Layout
 
-RAIL = 1e-3  # a parameter this close to a limit, in parts of its range, has railed
-TOLERANCE = 1e-9
-DEEP = 5.0  # an area that the data would have so many sigma below zero is zero
+Stop = Callable[[], bool]
+
+THREADS = max(1, min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+SPECTRA_AT_A_TIME = 64  # of a thread between two looks at whether to stop
 
 
 class Cancelled(Exception):
     """The caller asked to stop."""
 
 
-@dataclass(frozen=True, eq=False)
-class BlockFit:
-    """A block at the optimum: lines (k, m) in counts, areas and their standard deviations (k,), background (m,), chi2.
+def never() -> bool:
+    return False
 
-    significance (k,): area over its standard deviation with all shapes held, the root of the chi-squared that the line
-    takes away.
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """N problems of n spectra at their optima, with uncertainties as the data are weighted.
+
+    theta (N, p). chi2, degrees (N, n): of each spectrum; degrees are channels less fitted parameters. cost (N,): chi2
+    of all, with that of the priors. areas, area_sigma, significance (N, n, K): in counts meV; significance is area over
+    its standard deviation with all shapes held, the root of the chi-squared that the line takes away.
+    background (N, n, q): coefficients of the functions. railed (N, p). optima (N,): how many different optima the
+    starts ended in. converged (N,). evaluations (N,): of the model, all starts together.
     """
 
-    lines: np.ndarray
+    columns: _Columns
+    theta: np.ndarray
+    chi2: np.ndarray
+    cost: np.ndarray
+    degrees: np.ndarray
     areas: np.ndarray
     area_sigma: np.ndarray
     significance: np.ndarray
     background: np.ndarray
-    chi2: float
-    degrees: float
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """theta (p,), its covariance (p, p) from the data as weighted, nan for fixed and railed parameters.
-
-    degrees: channels less fitted parameters. optima: how many different optima the starts ended in.
-    """
-
-    theta: np.ndarray
-    covariance: np.ndarray
     railed: np.ndarray
-    blocks: tuple[BlockFit, ...]
-    chi2: float
-    degrees: float
-    optima: int
-    success: bool
+    optima: np.ndarray
+    converged: np.ndarray
+    evaluations: np.ndarray
+    block_covariance: np.ndarray
+    transfer: np.ndarray
+    shared: np.ndarray
 
     @property
-    def reduced_chi2(self) -> float:
-        return self.chi2 / self.degrees if self.degrees > 0 else np.nan
+    def reduced_chi2(self) -> np.ndarray:
+        """Of each problem, (N,); nan without degrees of freedom."""
+        degrees = self.degrees.sum(axis=1)
+        return np.where(degrees > 0, self.cost / np.where(degrees > 0, degrees, 1.0), np.nan)
+
+    def covariance(self, block: int, indices: np.ndarray) -> np.ndarray:
+        """Covariance (N, i, i) of parameters of one spectrum, by their indices (i,) in theta.
+
+        nan for those that are held, at a limit, or not a parameter (-1).
+        """
+        columns = np.where(indices >= 0, self.columns.of_block(block, indices), -1)
+        part = self.block_covariance[:, block][:, columns[:, None], columns[None, :]]
+        missing = columns < 0
+        return np.where(missing[:, None] | missing[None, :], np.nan, part)
+
+    def covariance_across(self, indices: np.ndarray) -> np.ndarray:
+        """Covariance (N, n, n) of one parameter a spectrum, by their indices (n,) in theta; nan as above."""
+        blocks = len(indices)
+        result = np.full((len(self.theta), blocks, blocks), np.nan)
+        columns = [int(self.columns.of_block(b, indices[b : b + 1])[0]) for b in range(blocks)]
+        private = self.transfer.shape[2]
+        own = [self.block_covariance[:, b, c, c] if c >= 0 else np.full(len(self.theta), np.nan) for b, c in enumerate(columns)]
+        for a in range(blocks):
+            for b in range(blocks):
+                if a == b or indices[a] == indices[b]:
+                    result[:, a, b] = own[a]
+                elif 0 <= columns[a] < private and 0 <= columns[b] < private:
+                    left, right = self.transfer[:, a, columns[a]], self.transfer[:, b, columns[b]]
+                    across = np.einsum("ig,igh,ih->i", left, self.shared, right)
+                    result[:, a, b] = np.where(np.isfinite(own[a] + own[b]), across, np.nan)
+        return result
 
 
-def fit(problem: Problem, starts: Sequence[np.ndarray], should_stop: Callable[[], bool] = lambda: False) -> Fit:
-    """The best of the optima reached from the starts, each (p,). Raises Cancelled when should_stop says so."""
-    evaluator = _Evaluator(problem, should_stop)
-    free = problem.free
-    lower, upper = problem.lower[free], problem.upper[free]
-    solutions = []
-    for start in starts:
-        evaluator.rest = np.where(free, 0.0, start)
-        inside = lower + np.clip((start[free] - lower) / (upper - lower), 1e-3, 1 - 1e-3) * (upper - lower)
-        if inside.size:
-            found = least_squares(
-                evaluator.residual,
-                inside,
-                evaluator.jacobian,
-                bounds=(lower, upper),
-                x_scale="jac",
-                ftol=TOLERANCE,
-                xtol=TOLERANCE,
-                gtol=TOLERANCE,
-                max_nfev=200,
-            )
-            solutions.append((2 * found.cost, evaluator.full(found.x), found.status > 0))
-        else:
-            solutions.append((float(np.sum(evaluator.residual(inside) ** 2)), evaluator.full(inside), True))
-    chi2, theta, success = min(solutions, key=lambda s: s[0])
-    return _summary(problem, evaluator, theta, success, _optima(solutions))
+def fit(
+    layout: Layout,
+    data: Data,
+    starts: np.ndarray,
+    should_stop: Stop = never,
+    prior_means: np.ndarray | None = None,
+) -> Fits:
+    """The best of the optima reached from the starts, (S, p) or (N, S, p) theta.
 
-
-def _optima(solutions: list[tuple[float, np.ndarray, bool]]) -> int:
-    distinct: list[np.ndarray] = []
-    for _, theta, _ in solutions:
-        if all(np.abs(theta - other).max() > 0.05 for other in distinct):
-            distinct.append(theta)
-    return len(distinct)
-
-
-def _summary(problem: Problem, evaluator: _Evaluator, theta: np.ndarray, success: bool, optima: int) -> Fit:
-    free = problem.free
-    span = np.where(free, problem.upper - problem.lower, 1.0)
-    railed = free & ((theta - problem.lower < RAIL * span) | (problem.upper - theta < RAIL * span))
-    jacobian = evaluator.jacobian(theta[free])
-    residual = evaluator.residual(theta[free])
-    covariance = np.full((theta.size, theta.size), np.nan)
-    scale = np.zeros(theta.size)
-    scale[free] = np.linalg.norm(jacobian, axis=0)
-    moving = free & ~railed & (scale > 0)  # what moves nothing, as a line without area, has no uncertainty
-    if moving.any():
-        covariance[np.ix_(moving, moving)] = _covariance(jacobian[:, moving[free]], -evaluator.bounded(), residual)
-    known = sum(prior.indices.size for prior in problem.priors)
-    searched = (free.sum() - known) / len(problem.blocks)  # a block's share of the parameters that the data determine
-    blocks = tuple(
-        _block_fit(solved, evaluator.area_slopes(b, theta), np.nan_to_num(covariance), searched)
-        for b, solved in enumerate(evaluator.solved)
-    )
-    degrees = sum(block.degrees for block in blocks)
-    return Fit(theta, covariance, railed, blocks, float(residual @ residual), degrees, optima, success)
-
-
-def _covariance(jacobian: np.ndarray, bounded: np.ndarray, residual: np.ndarray) -> np.ndarray:
-    """Covariance (p, p) of parameters with Jacobian (m, p), beside areas that ended at zero, with Jacobian (m, b).
-
-    Such an area is not known to be zero: it may be as large as the data and its sign allow. Its posterior is a normal
-    distribution cut off at zero, and what it trades against is as uncertain as the variance of that leaves it.
+    prior_means (N, i): in place of the priors' own, one after the other. Raises Cancelled when should_stop says so.
     """
-    columns = np.concatenate([jacobian, bounded], axis=1)
-    scale = np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
-    columns = columns / scale
-    information = columns.T @ columns
-    inverse = np.linalg.pinv(information)
-    unbounded = -inverse @ (columns.T @ residual)
-    for i in range(jacobian.shape[1], scale.size):
-        variance = inverse[i, i]
-        depth = max(0.0, -unbounded[i] / np.sqrt(variance)) if variance > 0 else np.inf
-        information[i, i] += 1 / (variance * _cut_off_variance(depth)) - 1 / variance if depth < DEEP else 1e12
-    inverse = np.linalg.pinv(information)
-    size = jacobian.shape[1]
-    return inverse[:size, :size] / np.outer(scale[:size], scale[:size])
+    from . import kernels
 
-
-def _cut_off_variance(depth: float) -> float:
-    """Variance of the part of a standard normal distribution that lies above depth >= 0."""
-    hazard = norm.pdf(depth) / norm.sf(depth)
-    return float(1 + depth * hazard - hazard**2)
-
-
-def _block_fit(solved: _Solved, slopes: np.ndarray, covariance: np.ndarray, searched: float) -> BlockFit:
-    residual = solved.residual
-    held = solved.area_variance()
-    variance = held + np.einsum("kp,pq,kq->k", slopes, covariance, slopes)
-    return BlockFit(
-        solved.values * solved.areas[:, None],
-        solved.areas,
-        np.where(solved.active, np.sqrt(variance), np.nan),
-        np.where(solved.active, solved.areas / np.sqrt(np.where(solved.active, held, 1.0)), 0.0),
-        solved.background,
-        float(residual @ residual),
-        residual.size - solved.linear_parameters - searched,
+    columns = _Columns(layout)
+    problems, blocks, channels = data.counts.shape
+    masked = ~np.isfinite(data.sigma)
+    weight = np.where(masked, 0.0, 1.0 / np.where(masked, 1.0, data.sigma))
+    batch = kernels.Batch(
+        np.ascontiguousarray(data.energy_mev, float),
+        weight,
+        np.where(masked, 0.0, np.nan_to_num(data.counts)) * weight,
+        np.ascontiguousarray(data.background, float),
+        np.ascontiguousarray(data.response, float),
+        columns.known(layout, prior_means, problems),
     )
+    starts = np.broadcast_to(starts, (problems, *starts.shape[-2:]))
+    flat = np.ascontiguousarray(np.where(columns.order >= 0, starts[:, :, columns.order], 0.0))
+    lines, q, width = layout.centre.shape[1], data.background.shape[2], columns.private + columns.shared.size
+    results = kernels.Results(
+        np.empty((problems, columns.order.size)),
+        np.empty((problems, blocks)),
+        np.empty((problems, blocks, lines)),
+        np.empty((problems, blocks, lines)),
+        np.empty((problems, blocks, lines)),
+        np.empty((problems, blocks, q)),
+        np.empty((problems, blocks, width, width)),
+        np.zeros((problems, blocks, columns.private, columns.shared.size)),
+        np.empty((problems, columns.shared.size, columns.shared.size)),
+        np.empty((problems, columns.order.size), bool),
+        np.empty((problems, 3), np.int64),
+    )
+    _in_threads(lambda first, last: kernels.fit_batch(columns.table, batch, flat, results, first, last), problems, blocks, should_stop)
+    return _fits(layout, data, columns, batch, results)
 
 
-class _Solved:
-    """A block with its linear parameters solved for given lines, values (k, m)."""
+def draw(energy_mev: np.ndarray, response: np.ndarray, centre: np.ndarray, sigma: np.ndarray, gamma: np.ndarray) -> np.ndarray:
+    """Lines of unit area in 1/meV, (n, K, m): centre, sigma, gamma (n, K) on energy_mev (n, m) through (n, j, 4)."""
+    from . import kernels
 
-    def __init__(self, block: Block, values: np.ndarray):
-        weight = 1.0 / block.sigma
-        self.values = values
-        design = (block.background * weight).T
-        self._smooth, triangle = np.linalg.qr(design)
-        target, lines = block.counts * weight, (values * weight).T
-        # With the background projected out, only the areas are left, and those may not be negative.
-        target_left, lines_left = self._clear(target), self._clear(lines)
-        self.areas = nnls(lines_left, target_left)[0]
-        self.active = self.areas > 0
-        self._basis = np.linalg.qr(lines_left[:, self.active])[0]
-        self.residual = target_left - lines_left @ self.areas
-        coefficients = (
-            np.linalg.solve(triangle, self._smooth.T @ (target - lines @ self.areas)) if design.size else np.empty(0)
-        )
-        self.background = coefficients @ block.background if design.size else np.zeros_like(block.counts)
-        self._lines_left = lines_left
-
-    def project(self, columns: np.ndarray) -> np.ndarray:
-        """The part of columns (m, n) that no change of areas or background can make up for."""
-        return self.project_left(self._clear(columns))
-
-    def project_left(self, columns: np.ndarray) -> np.ndarray:
-        """The same for columns that the background has been cleared from."""
-        return columns - self._basis @ (self._basis.T @ columns)
-
-    def bounded(self) -> np.ndarray:
-        """Columns (m, b) of the lines whose area ended at its bound, zero, cleared of all other linear parameters."""
-        return self.project_left(self._lines_left[:, ~self.active])
-
-    @property
-    def linear_parameters(self) -> int:
-        return int(self.active.sum()) + self._smooth.shape[1]
-
-    def area_variance(self) -> np.ndarray:
-        """Variance of the areas with the line shapes held, (k,); 0 for a line that plays no part."""
-        variance = np.zeros(self.areas.size)
-        if self.active.any():
-            lines = self._lines_left[:, self.active]
-            variance[self.active] = np.diag(np.linalg.pinv(lines.T @ lines))
-        return variance
-
-    def area_slopes(self, columns: np.ndarray) -> np.ndarray:
-        """How the areas follow when the model changes by columns (m, p): (k, p), to first order."""
-        slopes = np.zeros((self.areas.size, columns.shape[1]))
-        if self.active.any():
-            slopes[self.active] = -np.linalg.pinv(self._lines_left[:, self.active]) @ self._clear(columns)
-        return slopes
-
-    def _clear(self, columns: np.ndarray) -> np.ndarray:
-        return columns - self._smooth @ (self._smooth.T @ columns)
+    lines = np.empty((*centre.shape, energy_mev.shape[-1]))
+    known = np.isfinite(centre)
+    arrays = (np.ascontiguousarray(a, float) for a in (energy_mev, response, *(np.where(known, p, 1.0) for p in (centre, sigma, gamma))))
+    kernels.draw(*arrays, lines)
+    return lines
 
 
-class _Evaluator:
-    """Residual and Jacobian of a problem as functions of its free parameters; the last solution is kept."""
+def _in_threads(work: Callable[[int, int], None], problems: int, blocks: int, should_stop: Stop) -> None:
+    """Call work(first, last) for all problems, a share at a time, in as many threads as there are cores."""
+    if should_stop():
+        raise Cancelled
+    share = max(1, min(SPECTRA_AT_A_TIME // blocks, -(-problems // THREADS)))
+    if share >= problems:
+        work(0, problems)
+        return
 
-    def __init__(self, problem: Problem, should_stop: Callable[[], bool]):
-        self._problem = problem
-        self._should_stop = should_stop
-        self._whitening = [prior.whitening() for prior in problem.priors]
-        self._at: np.ndarray | None = None
-        self.rest = np.zeros(problem.lower.size)
-        self.solved: list[_Solved] = []
-        self._derivatives: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    def stretch(first: int) -> bool:
+        if should_stop():
+            return False
+        work(first, min(first + share, problems))
+        return True
 
-    def full(self, moving: np.ndarray) -> np.ndarray:
-        theta = self.rest.copy()
-        theta[self._problem.free] = moving
-        return theta
-
-    def residual(self, moving: np.ndarray) -> np.ndarray:
-        self._evaluate(moving)
-        theta = self.full(moving)
-        known = [w @ (theta[p.indices] - p.mean) for w, p in zip(self._whitening, self._problem.priors)]
-        return np.concatenate([solved.residual for solved in self.solved] + known)
-
-    def jacobian(self, moving: np.ndarray) -> np.ndarray:
-        self._evaluate(moving)
-        rows = [self._block_jacobian(b, self.full(moving)) for b in range(len(self._problem.blocks))]
-        for whitening, prior in zip(self._whitening, self._problem.priors):
-            row = np.zeros((prior.indices.size, self._problem.lower.size))
-            row[:, prior.indices] = whitening
-            rows.append(row)
-        return np.concatenate(rows)[:, self._problem.free]
-
-    def _evaluate(self, moving: np.ndarray) -> None:
-        theta = self.full(moving)
-        if self._at is not None and np.array_equal(theta, self._at):
-            return
-        if self._should_stop():
+    with ThreadPoolExecutor(THREADS) as pool:
+        if not all(pool.map(stretch, range(0, problems, share))):
             raise Cancelled
-        self.solved, self._derivatives = [], []
-        for b, block in enumerate(self._problem.blocks):
-            value, by_centre, by_sigma, by_gamma = block.shapes(*self._problem.line_parameters(theta, b))
-            self.solved.append(_Solved(block, value))
-            self._derivatives.append((by_centre, by_sigma, by_gamma))
-        self._at = theta
 
-    def bounded(self) -> np.ndarray:
-        """Derivatives (m, b) of the weighted models by the areas at zero, other linear parameters made up for."""
-        parts = [solved.bounded() for solved in self.solved]
-        known = sum(prior.indices.size for prior in self._problem.priors)
-        result = np.zeros((sum(len(p) for p in parts) + known, sum(p.shape[1] for p in parts)))
-        row = column = 0
-        for part in parts:
-            result[row : row + part.shape[0], column : column + part.shape[1]] = part
-            row, column = row + part.shape[0], column + part.shape[1]
+
+class _Columns:
+    """Parameters in the order of the kernels: what is private to the first spectrum, to the second ..., what is shared.
+
+    A single spectrum has none of its own: all of it is "shared", and the arrow is a plain matrix.
+    """
+
+    def __init__(self, layout: Layout):
+        blocks, lines = layout.centre.shape
+        users = np.zeros((blocks, layout.lower.size), bool)
+        for b in range(blocks):
+            for table in (layout.centre, layout.sigma, layout.gamma):
+                users[b, table[b]] = True
+        common = users.sum(axis=0) != 1
+        common[layout.offset[layout.offset >= 0]] = True
+        for prior in layout.priors:
+            common[prior.indices] = True
+        if blocks == 1:
+            common[:] = True
+        private = [np.flatnonzero(layout.free & ~common & users[b]) for b in range(blocks)]
+        self.private = max(len(own) for own in private)
+        self.shared = np.flatnonzero(layout.free & common)
+        padded = np.full((blocks, self.private), -1)
+        for b, own in enumerate(private):
+            padded[b, : own.size] = own
+        self._padded = padded
+        self.order = np.concatenate([padded.ravel(), self.shared])
+        self.table = self._table(layout)
+
+    def of_block(self, block: int, indices: np.ndarray) -> np.ndarray:
+        """Column of a spectrum for each index into theta; -1 where it is none of its columns."""
+        mine = np.concatenate([self._padded[block], self.shared])
+        found = mine[None, :] == np.asarray(indices)[:, None]
+        return np.where(found.any(axis=1) & (np.asarray(indices) >= 0), found.argmax(axis=1), -1)
+
+    def known(self, layout: Layout, means: np.ndarray | None, problems: int) -> np.ndarray:
+        """Means of the priors (N, G) at the shared parameters, 0 where there is none."""
+        result = np.zeros((problems, self.shared.size))
+        taken = 0
+        for prior in layout.priors:
+            size = prior.indices.size
+            mean = prior.mean if means is None else means[:, taken : taken + size]
+            result[:, np.searchsorted(self.shared, prior.indices)] = mean
+            taken += size
         return result
 
-    def area_slopes(self, b: int, theta: np.ndarray) -> np.ndarray:
-        """Derivatives of the areas of block b by the parameters, (k, p)."""
-        return self.solved[b].area_slopes(self._model_slopes(b, theta).T)
+    def _table(self, layout: Layout):
+        from . import kernels
 
-    def _block_jacobian(self, b: int, theta: np.ndarray) -> np.ndarray:
-        slopes = self._model_slopes(b, theta)
-        used = np.flatnonzero(np.any(slopes != 0, axis=1))
-        result = np.zeros((slopes.shape[1], slopes.shape[0]))
-        result[:, used] = -self.solved[b].project(slopes[used].T)
-        return result
+        blocks, lines = layout.centre.shape
+        indices = np.stack([layout.centre, layout.sigma, layout.gamma], axis=-1)
+        columns = np.array([self.of_block(b, indices[b].ravel()).reshape(lines, 3) for b in range(blocks)])
+        information = np.zeros((self.shared.size, self.shared.size))
+        for prior in layout.priors:
+            at = np.searchsorted(self.shared, prior.indices)
+            information[np.ix_(at, at)] += np.linalg.inv(prior.covariance)
+        limits = layout.fwhm_limits
+        sigma_limits = np.zeros((lines, 2)) if limits is None else np.stack([limits.sigma_lower, limits.sigma_upper], -1)
+        return kernels.Table(
+            columns,
+            layout.lower[indices].astype(float),
+            self.of_block(0, layout.offset),
+            np.where(self.order >= 0, layout.lower[self.order], 0.0),
+            np.where(self.order >= 0, layout.upper[self.order], 0.0),
+            self.private,
+            limits is not None,
+            np.array((0.0, 0.0) if limits is None else limits.fwhm_mev, float),
+            np.ascontiguousarray(sigma_limits, float),
+            information,
+        )
 
-    def _model_slopes(self, b: int, theta: np.ndarray) -> np.ndarray:
-        """Derivatives of the weighted model of block b by the parameters, areas held; (p, m)."""
-        problem, solved = self._problem, self.solved[b]
-        weight = 1.0 / problem.blocks[b].sigma
-        by_centre, by_sigma, by_gamma = (d * solved.areas[:, None] * weight for d in self._derivatives[b])
-        columns = np.zeros((problem.lower.size, weight.size))
-        for k in range(solved.areas.size):
-            columns[problem.centre[b, k]] += by_centre[k]
-            if problem.offset[k] >= 0:
-                columns[problem.offset[k]] += by_centre[k]
-            s, g = problem.sigma[b, k], problem.gamma[b, k]
-            if problem.fwhm_limits is None:
-                columns[s] += by_sigma[k]
-                columns[g] += by_gamma[k]
-            else:
-                _, by_u, by_g = problem.fwhm_limits.sigma(k, theta[s], theta[g])
-                columns[s] += by_sigma[k] * by_u
-                columns[g] += by_gamma[k] + by_sigma[k] * by_g
-        return columns
+
+def _fits(layout: Layout, data: Data, columns: _Columns, batch, results) -> Fits:
+    problems, blocks, _ = data.counts.shape
+    used = columns.order >= 0
+    theta = np.tile(layout.lower.astype(float), (problems, 1))
+    theta[:, columns.order[used]] = results.x[:, used]
+    railed = np.zeros(theta.shape, bool)
+    railed[:, columns.order[used]] = results.railed[:, used]
+    shared = theta[:, columns.shared] - batch.known
+    cost = results.chi2.sum(axis=1) + np.einsum("ig,gh,ih->i", shared, columns.table.information, shared)
+    known = sum(prior.indices.size for prior in layout.priors)
+    searched = (layout.free.sum() - known) / blocks  # a spectrum's share of what the data determine
+    active = results.areas > 0
+    degrees = data.channels - active.sum(axis=-1) - data.background.shape[2] - searched
+    held = np.where(active, results.held_variance, 1.0)
+    return Fits(
+        columns,
+        theta,
+        results.chi2,
+        cost,
+        degrees,
+        results.areas,
+        np.where(active, np.sqrt(results.area_variance), np.nan),
+        np.where(active, results.areas / np.sqrt(held), 0.0),
+        results.background,
+        railed,
+        results.status[:, 1],
+        results.status[:, 0] > 0,
+        results.status[:, 2],
+        results.covariance,
+        results.transfer,
+        results.shared,
+    )

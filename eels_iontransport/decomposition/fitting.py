@@ -7,34 +7,23 @@ shared: as wide, but spectra fitted together with common widths.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 from ..data.errors import UnusableInput
 from ..data.noise import NoiseModel
 from ..materials.recipe import Interval, LineShape, Peak, Recipe
-from ..measure import zlp
 from ..measure.alignment import Aligned
-from ..measure.background import log_polynomial, two_window_power_law
-from .engine import fit
+from .engine import Stop, fit, never
 from .layout import KnownShapes, Sharing, lay_out
-from .lines import ConvolvedVoigts, PlainVoigts
-from .problem import Block, Problem
+from .problem import Layout
 from .response import Response
-from .result import Decomposition, from_fit, stack
+from .result import QUANTITIES, Decomposition, from_fits, misfit_stretch, scatter
+from .window import Windowed, cut_out
 
 MODES = ("shared", "wide", "published")
-MINIMUM_CHANNELS = 12  # of a fit window; fewer hold no background and a line
-SMOOTHING_CHANNELS = 9  # variances come from smoothed counts, else low channels would weigh more than they know
-
-Stop = Callable[[], bool]
-
-
-def never() -> bool:
-    return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,30 +66,50 @@ class Setup:
 def fit_aloof(setup: Setup, aloof: Aligned, should_stop: Stop = never) -> tuple[Decomposition, KnownShapes]:
     """The aloof spectrum taken apart into the polaritonic peaks, and their shapes for the fits that follow."""
     peaks = setup.recipe.aloof_peaks
-    result, problem, theta, covariance = _fit(setup, peaks, [aloof], Sharing(fwhm_mev=_limits(setup)), (), should_stop)
-    indices = np.array(
-        [[i[0, k] for i in (problem.centre, problem.sigma, problem.gamma)] for k in range(len(peaks))]
-    ).ravel()
-    mean = np.array(
-        [[result.values[q][0, k] for q in ("centre_mev", "sigma_mev", "gamma_mev")] for k in range(len(peaks))]
-    ).ravel()
+    windowed = _windowed(setup, [aloof])
+    layout, start = _lay_out(setup, peaks, 1, Sharing(fwhm_mev=_limits(setup)))
+    data = windowed.apart()
+    fits = fit(layout, data, start[None], should_stop)
+    result = from_fits(peaks, layout, data, fits, windowed.subtracted, setup.noise.correlation)
+    indices = np.stack([layout.centre[0], layout.sigma[0], layout.gamma[0]], axis=-1).ravel()
+    mean = np.stack([result.values[q][0] for q in QUANTITIES[:3]], axis=-1).ravel()
     absent = ~np.isfinite(mean)
-    mean[absent] = theta[indices][absent]
+    mean[absent] = fits.theta[0, indices][absent]
     if setup.is_published:
         return result, KnownShapes(mean)
-    return result, KnownShapes(mean, np.where(np.outer(absent, absent), np.nan, covariance[np.ix_(indices, indices)]))
+    covariance = fits.covariance(0, indices)[0] * misfit_stretch(fits, setup.noise.correlation)[0]
+    return result, KnownShapes(mean, np.where(np.outer(absent, absent), np.nan, covariance))
 
 
-def fit_together(setup: Setup, spectra: Sequence[Aligned], should_stop: Stop = never) -> Decomposition:
-    """Spectra fitted together, common widths, areas and centres of their own (mode shared); else one by one."""
+def fit_together(
+    setup: Setup, spectra: Sequence[Aligned], should_stop: Stop = never, start: Decomposition | None = None
+) -> Decomposition:
+    """Spectra fitted together, common widths, areas and centres of their own (mode shared); else one by one.
+
+    start: what a fit of nearly the same spectra found, to begin there and nowhere else. Raises UnusableInput.
+    """
     if setup.mode != "shared":
         return fit_each(setup, spectra, should_stop)
+    peaks = setup.recipe.peaks
+    windowed = _windowed(setup, spectra)
+    if len(windowed.rows) < len(spectra):
+        _windowed(setup, [spectra[min(set(range(len(spectra))) - set(windowed.rows.tolist()))]])  # says why
     sharing = Sharing(setup.polaritons, _offset_prior(setup))
-    return _fit(setup, setup.recipe.peaks, spectra, sharing, setup.recipe.starts_mev, should_stop)[0]
+    layout, initial = _lay_out(setup, peaks, len(spectra), sharing)
+    if start is None:
+        starts = _starts_from_mean(setup, peaks, sharing, windowed, layout, initial, should_stop)
+    else:
+        starts = _start_at(layout, initial, start)[None]
+    data = windowed.together()
+    fits = fit(layout, data, starts, should_stop)
+    return from_fits(peaks, layout, data, fits, windowed.subtracted, setup.noise.correlation)
 
 
 def fit_each(setup: Setup, spectra: Sequence[Aligned], should_stop: Stop = never) -> Decomposition:
-    """Spectra fitted one by one with widths of their own; with `published`, by that procedure to the letter."""
+    """Spectra fitted one by one with widths of their own; with `published`, by that procedure to the letter.
+
+    nan for a spectrum that cannot be fitted. Raises UnusableInput where none can.
+    """
     if setup.is_published:
         held = setup.polaritons and KnownShapes(setup.polaritons.mean)
         sharing = Sharing(held, common_widths=False, fwhm_mev=_limits(setup))
@@ -112,12 +121,13 @@ def fit_each(setup: Setup, spectra: Sequence[Aligned], should_stop: Stop = never
 def fit_rows(
     setup: Setup, together: Decomposition, spectra: Sequence[Aligned], should_stop: Stop = never
 ) -> Decomposition:
-    """Spectra fitted one by one with every width, and the polaritonic lines, held at those of a common fit."""
+    """Spectra fitted one by one with every width, and the polaritonic lines, held at those of a common fit.
+
+    nan for a spectrum that cannot be fitted. Raises UnusableInput where none can.
+    """
     if setup.mode != "shared":
         return fit_each(setup, spectra, should_stop)
-    shapes = {
-        p.name: [together.value(p.name, q)[0] for q in ("centre_mev", "sigma_mev", "gamma_mev")] for p in together.peaks
-    }
+    shapes = {p.name: [together.value(p.name, q)[0] for q in QUANTITIES[:3]] for p in together.peaks}
     # A peak without area in the common fit has no shape: its rows take the recipe's.
     for peak in together.peaks:
         wide = setup.shape(peak)
@@ -129,84 +139,78 @@ def fit_rows(
 
 
 def _one_by_one(setup: Setup, spectra: Sequence[Aligned], sharing: Sharing, should_stop: Stop) -> Decomposition:
-    parts = [_fit(setup, setup.recipe.peaks, [s], sharing, setup.recipe.starts_mev, should_stop)[0] for s in spectra]
-    return stack(parts, parts[0])
+    peaks = setup.recipe.peaks
+    windowed = _windowed(setup, spectra)
+    layout, initial = _lay_out(setup, peaks, 1, sharing)
+    starts = _starts_from_mean(setup, peaks, sharing, windowed, layout, initial, should_stop)
+    data = windowed.apart()
+    fits = fit(layout, data, starts, should_stop)
+    result = from_fits(peaks, layout, data, fits, windowed.subtracted, setup.noise.correlation)
+    return scatter(result, windowed.rows, len(spectra))
 
 
-def _fit(
+def _starts_from_mean(
     setup: Setup,
     peaks: Sequence[Peak],
-    spectra: Sequence[Aligned],
     sharing: Sharing,
-    starts_mev: Sequence[float],
+    windowed: Windowed,
+    layout: Layout,
+    initial: np.ndarray,
     should_stop: Stop,
-) -> tuple[Decomposition, Problem, np.ndarray, np.ndarray]:
-    """The result, and the problem with its parameters and their covariance."""
-    prepared = [_block(setup, spectrum) for spectrum in spectra]
-    blocks = [block for block, _ in prepared]
-    problem, start = lay_out(peaks, {peak.name: setup.shape(peak) for peak in peaks}, blocks, sharing)
-    found = fit(problem, _starts(problem, start, peaks, setup.recipe.shift_peak, starts_mev), should_stop)
-    subtracted = np.array([taken for _, taken in prepared])
-    result = from_fit(tuple(peaks), problem, found, subtracted, setup.noise.correlation)
-    stretch = max(1.0, float(np.nan_to_num(found.reduced_chi2 * setup.noise.correlation, nan=1.0)))
-    return result, problem, found.theta, found.covariance * stretch
+) -> np.ndarray:
+    """Starts (S, p): what the mean spectrum shows, with the shift peak there and at the recipe's other places."""
+    if len(windowed.rows) == 1:
+        return _with_centres(setup, peaks, layout, initial, setup.recipe.starts_mev)
+    mean_layout, mean_initial = _lay_out(setup, peaks, 1, sharing)
+    starts = _with_centres(setup, peaks, mean_layout, mean_initial, setup.recipe.starts_mev)
+    best = fit(mean_layout, windowed.mean(), starts, should_stop).theta[0]
+    carried = initial.copy()
+    for of_mean, table in ((getattr(mean_layout, n), getattr(layout, n)) for n in ("centre", "sigma", "gamma")):
+        carried[table] = best[of_mean[0]]
+    used = layout.offset >= 0
+    carried[layout.offset[used]] = best[mean_layout.offset[used]]
+    others = setup.recipe.starts_mev
+    if setup.recipe.shift_peak is not None and others:
+        found = best[mean_layout.centre[0, [p.name for p in peaks].index(setup.recipe.shift_peak)]]
+        nearest = min(others, key=lambda value: abs(value - found))
+        others = (found, *(value for value in others if value != nearest))
+    return _with_centres(setup, peaks, layout, carried, others)
 
 
-def _starts(
-    problem: Problem, start: np.ndarray, peaks: Sequence[Peak], shift_peak: str | None, starts_mev: Sequence[float]
-) -> list[np.ndarray]:
+def _with_centres(
+    setup: Setup, peaks: Sequence[Peak], layout: Layout, start: np.ndarray, centres_mev: Sequence[float]
+) -> np.ndarray:
+    """The start with the centre of the shift peak at each of the values, (S, p)."""
     names = [peak.name for peak in peaks]
-    if shift_peak not in names or not starts_mev:
-        return [start]
-    centres = problem.centre[:, names.index(shift_peak)]
-    starts = []
-    for value in starts_mev:
-        other = start.copy()
-        other[centres] = np.clip(value, problem.lower[centres], problem.upper[centres])
-        starts.append(other)
+    if setup.recipe.shift_peak not in names or not centres_mev:
+        return start[None]
+    indices = layout.centre[:, names.index(setup.recipe.shift_peak)]
+    starts = np.tile(start, (len(centres_mev), 1))
+    starts[:, indices] = np.clip(np.array(centres_mev)[:, None], layout.lower[indices], layout.upper[indices])
     return starts
 
 
-def _block(setup: Setup, spectrum: Aligned) -> tuple[Block, np.ndarray]:
-    """A spectrum in the fit window, and the background (m,) that was subtracted from it."""
-    window = _channels(spectrum, setup.window_mev)
-    energy, counts = spectrum.energy_mev[window], spectrum.counts[window]
-    smooth = uniform_filter1d(spectrum.counts, SMOOTHING_CHANNELS)
-    variance = setup.noise.variance(smooth, spectrum.rows) * setup.noise.correlation
-    if not np.all(np.isfinite(counts)) or counts.max() <= 0:
-        raise UnusableInput("The spectrum holds no counts in the fit window; check exposure and energy axis.")
+def _start_at(layout: Layout, initial: np.ndarray, found: Decomposition) -> np.ndarray:
+    """The start (p,) where another fit of as many spectra ended, without its offset; initial where it found nothing."""
+    start = initial.copy()
+    for table, quantity in ((layout.centre, "centre_mev"), (layout.sigma, "sigma_mev"), (layout.gamma, "gamma_mev")):
+        values = found.values[quantity]
+        start[table[np.isfinite(values)]] = values[np.isfinite(values)]
+    return np.clip(start, layout.lower, layout.upper)
+
+
+def _lay_out(setup: Setup, peaks: Sequence[Peak], spectra: int, sharing: Sharing) -> tuple[Layout, np.ndarray]:
+    return lay_out(peaks, {peak.name: setup.shape(peak) for peak in peaks}, spectra, sharing)
+
+
+def _windowed(setup: Setup, spectra: Sequence[Aligned]) -> Windowed:
+    """Raises UnusableInput where no spectrum can be fitted."""
     if setup.is_published:
         windows = setup.windows_mev or setup.recipe.background_windows_mev
-        law = two_window_power_law(spectrum.energy_mev, spectrum.counts, variance, windows)
-        subtracted = law(energy)
-        block = Block(
-            energy, counts - subtracted, np.sqrt(variance[window]), PlainVoigts(energy), np.empty((0, energy.size))
-        )
-        return block, subtracted
+        return cut_out(spectra, setup.window_mev, setup.noise, None, None, windows)
     if setup.response is None:
         raise UnusableInput("There is no zero-loss peak to take the response from; record one that is not saturated.")
-    background = log_polynomial(energy, setup.recipe.background_order)
-    fwhm = zlp.peak_of(spectrum.counts).fwhm * spectrum.step_mev
-    shapes = ConvolvedVoigts(energy, setup.response, setup.response.broadening(fwhm))
-    return Block(energy, counts, np.sqrt(variance[window]), shapes, background), np.zeros_like(counts)
-
-
-def _channels(spectrum: Aligned, window_mev: Interval) -> slice:
-    """The channels of a window: as many for every spectrum of the same step, wherever its zero lies."""
-    low, high = window_mev
-    count = int((high - low) / spectrum.step_mev + 1e-6)
-    first = int(np.searchsorted(spectrum.energy_mev, low))
-    if spectrum.energy_mev[0] > low or first + count > spectrum.energy_mev.size or low <= 0:
-        raise UnusableInput(
-            f"The fit window {low:g}-{high:g} meV is not covered by the spectrum, which reaches from "
-            f"{spectrum.energy_mev[0]:.0f} to {spectrum.energy_mev[-1]:.0f} meV; choose windows inside it and above 0."
-        )
-    if count < MINIMUM_CHANNELS:
-        raise UnusableInput(
-            f"The fit window {low:g}-{high:g} meV holds {count} channels of {spectrum.step_mev:.3g} meV and needs "
-            f"{MINIMUM_CHANNELS}; widen it, or take a spectrum with finer channels."
-        )
-    return slice(first, first + count)
+    return cut_out(spectra, setup.window_mev, setup.noise, setup.response, setup.recipe.background_order)
 
 
 def _limits(setup: Setup) -> Interval | None:

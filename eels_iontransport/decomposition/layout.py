@@ -1,4 +1,4 @@
-"""From peaks to a problem: which parameters there are, their limits, starts, and what is known of them beforehand."""
+"""From peaks to a layout: which parameters there are, their limits, starts, and what is known of them beforehand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..materials.recipe import POLARITONIC, Bound, LineShape, Peak
-from .problem import Block, FwhmLimits, Prior, Problem
+from .problem import FwhmLimits, Layout, Prior
 
 OFFSET_REACH = 4.0  # limits of the common polariton offset, in standard deviations of its prior
 
@@ -44,15 +44,15 @@ class Sharing:
 
 
 def lay_out(
-    peaks: Sequence[Peak], shapes: Mapping[str, LineShape], blocks: Sequence[Block], sharing: Sharing
-) -> tuple[Problem, np.ndarray]:
-    """The problem of fitting the peaks to the blocks, and its start (p,).
+    peaks: Sequence[Peak], shapes: Mapping[str, LineShape], spectra: int, sharing: Sharing
+) -> tuple[Layout, np.ndarray]:
+    """The layout of fitting the peaks to so many spectra together, and its start (p,).
 
     shapes: initial values and limits of each peak, by name.
     """
     limits = _fwhm_limits(peaks, shapes, sharing)
     table = _Table()
-    index = np.full((3, len(blocks), len(peaks)), -1)
+    index = np.full((3, spectra, len(peaks)), -1)
     offset = np.full(len(peaks), -1)
     priors = []
     polaritonic = [k for k, peak in enumerate(peaks) if peak.component == POLARITONIC]
@@ -66,11 +66,10 @@ def lay_out(
         priors.append(Prior(offset[polaritonic[:1]], np.zeros(1), np.array([[sharing.offset_prior_mev**2]])))
     for k, peak in enumerate(peaks):
         if k not in polaritonic:
-            index[:, :, k] = _phononic(table, peak.name, shapes[peak.name], len(blocks), sharing, limits, k)
+            index[:, :, k] = _phononic(table, peak.name, shapes[peak.name], spectra, sharing, limits, k)
     lower, initial, upper = table.arrays()
     centre, sigma, gamma = index
-    problem = Problem(tuple(blocks), centre, sigma, gamma, offset, lower, upper, tuple(priors), limits)
-    return problem, initial
+    return Layout(centre, sigma, gamma, offset, lower, upper, tuple(priors), limits), initial
 
 
 class _Table:

@@ -8,7 +8,8 @@ from itertools import product
 import numpy as np
 
 from ..measure.alignment import Aligned
-from .fitting import Setup, Stop, fit_each, never, with_windows
+from .engine import Stop, never
+from .fitting import Setup, fit_each, with_windows
 
 SIGNIFICANCE = 5.0  # three would do for a known shape; centre and widths are searched for
 WINDOW_SHIFT = 0.1  # each end of the fit window is moved by this part of its width, both ways

@@ -7,22 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..measure.lineshapes import sigma_for_fwhm
-from .lines import LineShapes
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
-    """One spectrum in its fit window.
+class Data:
+    """N problems of the same layout, each of n spectra that are fitted together, in their fit windows.
 
-    energy_mev, counts, sigma: (m,), energies from the spectrum's own zero, sigma the standard deviation of a channel.
-    background: (q, m) functions fitted with free coefficients; q may be 0.
+    energy_mev, counts, sigma: (N, n, m), energies from the spectrum's own zero, sigma the standard deviation of a
+    channel, infinite where it is masked. background: (N, n, q, m) functions fitted with free coefficients; q may be 0.
+    response: (N, n, j, 4), the Voigts through which lines are seen: weight, offset_mev, sigma_mev, gamma_mev.
     """
 
     energy_mev: np.ndarray
     counts: np.ndarray
     sigma: np.ndarray
-    shapes: LineShapes
     background: np.ndarray
+    response: np.ndarray
+
+    @property
+    def channels(self) -> np.ndarray:
+        """How many channels of each spectrum are not masked, (N, n)."""
+        return np.isfinite(self.sigma).sum(axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,46 +38,44 @@ class Prior:
     mean: np.ndarray
     covariance: np.ndarray
 
-    def whitening(self) -> np.ndarray:
-        """W with |W (theta - mean)|^2 the prior's chi-squared."""
-        return np.linalg.inv(np.linalg.cholesky(self.covariance))
-
 
 @dataclass(frozen=True)
 class FwhmLimits:
-    """Exact limits on a line's FWHM: its sigma parameter u in 0..1 runs between the sigmas that they allow."""
+    """Exact limits on a line's FWHM: its sigma parameter u in 0..1 runs between the sigmas that they allow.
+
+    sigma_lower, sigma_upper: (K,), the limits of sigma itself.
+    """
 
     fwhm_mev: tuple[float, float]
     sigma_lower: np.ndarray
     sigma_upper: np.ndarray
 
-    def sigma(self, line: int, u: float, gamma: float) -> tuple[float, float, float]:
-        """sigma, d sigma/d u, d sigma/d gamma of a line."""
+    def sigma(self, u: np.ndarray, gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """sigma, d sigma/d u, d sigma/d gamma of all lines, each (..., K)."""
         low, low_slope = sigma_for_fwhm(self.fwhm_mev[0], gamma)
         high, high_slope = sigma_for_fwhm(self.fwhm_mev[1], gamma)
-        if low < self.sigma_lower[line]:
-            low, low_slope = float(self.sigma_lower[line]), 0.0
-        if high > self.sigma_upper[line]:
-            high, high_slope = float(self.sigma_upper[line]), 0.0
-        high = max(high, low)
+        low_slope = np.where(low < self.sigma_lower, 0.0, low_slope)
+        high_slope = np.where(high > self.sigma_upper, 0.0, high_slope)
+        low = np.maximum(low, self.sigma_lower)
+        high = np.maximum(np.minimum(high, self.sigma_upper), low)
         return low + u * (high - low), high - low, (1 - u) * low_slope + u * high_slope
 
     def fraction(self, line: int, sigma: float, gamma: float) -> float:
-        """The u that stands for a sigma, clipped to 0..1."""
-        low, span, _ = self.sigma(line, 0.0, gamma)
+        """The u that stands for a sigma of a line, clipped to 0..1."""
+        gammas = np.full(self.sigma_lower.size, gamma)
+        low, span, _ = (part[line] for part in self.sigma(np.zeros_like(gammas), gammas))
         return float(np.clip((sigma - low) / span, 0.0, 1.0)) if span > 0 else 0.0
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
-    """Spectra (blocks) that share some of their line parameters.
+class Layout:
+    """Which parameter of theta (p,) moves what in the n spectra of a problem.
 
-    centre, sigma, gamma: (blocks, lines) indices into the parameter vector theta; two blocks with the same index share
-    the parameter. offset: (lines,) index of a parameter added to the line's centre, -1 for none.
-    lower, upper: (p,) limits; a parameter whose limits are equal is fixed. priors add to chi-squared.
+    centre, sigma, gamma: (n, K) indices into theta; spectra with the same index share the parameter.
+    offset: (K,) index of a parameter added to the line's centre, -1 for none.
+    lower, upper: (p,) limits; a parameter whose limits are equal is held there. priors add to chi-squared.
     """
 
-    blocks: tuple[Block, ...]
     centre: np.ndarray
     sigma: np.ndarray
     gamma: np.ndarray
@@ -86,10 +89,11 @@ class Problem:
     def free(self) -> np.ndarray:
         return self.upper > self.lower
 
-    def line_parameters(self, theta: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """centre, sigma, gamma of the lines of a block, each (lines,), in meV."""
-        centre = theta[self.centre[block]] + np.where(self.offset >= 0, theta[self.offset], 0.0)
-        sigma, gamma = theta[self.sigma[block]], theta[self.gamma[block]]
+    def line_parameters(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """centre, sigma, gamma of the lines, each (..., n, K), in meV; theta (..., p)."""
+        offset = np.where(self.offset >= 0, theta[..., self.offset], 0.0)
+        centre = theta[..., self.centre] + offset[..., None, :]
+        sigma, gamma = theta[..., self.sigma], theta[..., self.gamma]
         if self.fwhm_limits is not None:
-            sigma = np.array([self.fwhm_limits.sigma(k, u, g)[0] for k, (u, g) in enumerate(zip(sigma, gamma))])
+            sigma = self.fwhm_limits.sigma(sigma, gamma)[0]
         return centre, sigma, gamma

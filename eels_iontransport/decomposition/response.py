@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -32,6 +33,16 @@ class Response:
         excess = fwhm_mev**2 - self.fwhm_mev**2
         return float(np.sqrt(excess / (8 * np.log(2)))) if excess > 0 else 0.0
 
+    def components_for(self, fwhm_mev: float) -> np.ndarray:
+        """The Voigts that make up the response, (j, 4), widened to a ZLP of this FWHM: weight, offset, sigma, gamma."""
+        widened = self.components.copy()
+        widened[:, 2] = np.hypot(widened[:, 2], self.broadening(fwhm_mev))
+        return widened
+
+    @cached_property
+    def components(self) -> np.ndarray:
+        return _as_voigts(self.energy_mev, self.density)
+
     def transform(self, omega: np.ndarray) -> np.ndarray:
         """Fourier transform at the angular frequencies omega (1/meV), (w,) complex; 1 at omega = 0."""
         step = self.energy_mev[1] - self.energy_mev[0]
@@ -58,3 +69,24 @@ def _normalised(energy_mev: np.ndarray, counts: np.ndarray, source: str) -> Resp
     step = energy_mev[1] - energy_mev[0]
     fwhm = zlp.peak_of(counts).fwhm * step
     return Response(energy_mev[inside], counts[inside] / (counts[inside].sum() * step), fwhm, source)
+
+
+def _as_voigts(energy_mev: np.ndarray, density: np.ndarray) -> np.ndarray:
+    """Interim."""
+    from .engine import fit
+    from .problem import Data, Layout
+
+    widths = np.array([[3.0, 0.3], [4.0, 1.0], [3.0, 8.0], [3.0, 30.0]])
+    k = len(widths)
+    start = np.concatenate([np.zeros(k), widths[:, 0], widths[:, 1]])
+    lower = np.concatenate([np.full(k, -3.0), np.full(k, 0.5), np.full(k, 0.01)])
+    upper = np.concatenate([np.full(k, 3.0), np.full(k, 15.0), np.full(k, 60.0)])
+    index = np.arange(3 * k).reshape(3, 1, k)
+    layout = Layout(*index, np.full(k, -1), lower, upper)
+    sigma = 0.01 * np.maximum(density, 1e-5 * density.max())
+    plain = np.array([[[[1.0, 0.0, 0.0, 0.0]]]])
+    data = Data(*(a[None, None] for a in (energy_mev, density, sigma)), np.empty((1, 1, 0, energy_mev.size)), plain)
+    fits = fit(layout, data, start[None])
+    centre, s, g = (p[0, 0] for p in layout.line_parameters(fits.theta))
+    weight = fits.areas[0, 0]
+    return np.stack([weight / weight.sum(), centre, s, g], axis=-1)[weight > 0]

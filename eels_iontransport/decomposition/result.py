@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
 from ..data.flags import Flag
 from ..materials.recipe import PHONONIC, POLARITONIC, Peak
 from ..measure.lineshapes import voigt_fwhm, voigt_fwhm_slopes
-from .engine import Fit
-from .problem import Problem
+from .engine import Fits, draw
+from .problem import Data, Layout
 
 QUANTITIES = ("centre_mev", "sigma_mev", "gamma_mev", "fwhm_mev", "area")
 MISFIT = 1.5  # a reduced chi-squared above this: the model does not describe the data
 
 
-@dataclass(frozen=True, eq=False)
-class Decomposition:
-    """n spectra taken apart into k peaks over m channels; nan where a spectrum could not be fitted.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PeakTable:
+    """Peaks of n spectra: k lines each, without the spectra; nan where a spectrum could not be fitted.
 
-    energy_mev, counts, background: (n, m); lines: (n, k, m), in counts. values, sigmas: quantity -> (n, k), lines in
-    meV, areas in counts meV; railed: quantity -> (n, k) bool. chi2: (n,) reduced chi-squared of each spectrum.
-    significance: (n, k), area over its standard deviation with all shapes held. centre_covariance: (k, n, n) in meV^2
-    for spectra fitted together.
+    values, sigmas: quantity -> (n, k), lines in meV, areas in counts meV; railed: quantity -> (n, k) bool.
+    significance: (n, k), area over its standard deviation with all shapes held. chi2: (n,) reduced chi-squared of each
+    spectrum. masked: (n,) channels left out. optima: (n,) different optima that the starts ended in, 0 for no fit.
     """
 
     peaks: tuple[Peak, ...]
-    energy_mev: np.ndarray
-    counts: np.ndarray
-    background: np.ndarray
-    lines: np.ndarray
     values: Mapping[str, np.ndarray]
     sigmas: Mapping[str, np.ndarray]
     railed: Mapping[str, np.ndarray]
     significance: np.ndarray
-    centre_covariance: np.ndarray
     chi2: np.ndarray
+    masked: np.ndarray
+    optima: np.ndarray
     flags: tuple[Flag, ...] = field(default=())
 
     def index(self, peak: str) -> int:
@@ -50,6 +46,35 @@ class Decomposition:
     def sigma(self, peak: str, quantity: str) -> np.ndarray:
         """Its standard deviation, (n,); nan where the parameter is held or railed."""
         return self.sigmas[quantity][:, self.index(peak)]
+
+    @property
+    def described(self) -> np.ndarray:
+        """True for the spectra that the model describes, (n,)."""
+        return np.isfinite(self.chi2) & (self.chi2 <= MISFIT)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Decomposition(PeakTable):
+    """n spectra taken apart into k peaks over m channels: the peaks, and the spectra that they make up.
+
+    energy_mev, counts, background: (n, m); lines: (n, k, m), in counts. together: (k, n, n), covariance of the centres
+    in meV^2 of spectra fitted together; None for spectra fitted one by one.
+    """
+
+    energy_mev: np.ndarray
+    counts: np.ndarray
+    background: np.ndarray
+    lines: np.ndarray
+    together: np.ndarray | None = None
+
+    def centre_covariance(self, peak: str) -> np.ndarray:
+        """Covariance (n, n) in meV^2 of the centres of a peak; nan where they are held or railed."""
+        if self.together is not None:
+            return self.together[self.index(peak)]
+        variance = self.sigma(peak, "centre_mev") ** 2
+        covariance = np.where(np.isfinite(variance[:, None] + variance[None, :]), 0.0, np.nan)
+        np.fill_diagonal(covariance, variance)
+        return covariance
 
     @property
     def polaritonic(self) -> np.ndarray:
@@ -69,111 +94,144 @@ class Decomposition:
     def residual(self) -> np.ndarray:
         return self.counts - self.model
 
-    @property
-    def described(self) -> np.ndarray:
-        """True for the spectra that the model describes, (n,)."""
-        return np.isfinite(self.chi2) & (self.chi2 <= MISFIT)
-
     def _component(self, component: str) -> np.ndarray:
         chosen = [peak.component == component for peak in self.peaks]
         return self.lines[:, chosen].sum(axis=1)
 
+    def row(self, i: int) -> Decomposition:
+        """One of the spectra (n = 1), as if it had been fitted alone."""
+        part = slice(i, i + 1)
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        arrays = {name: a[part] for name, a in own.items() if isinstance(a, np.ndarray)}
+        tables = {name: {q: a[part] for q, a in table.items()} for name, table in own.items() if isinstance(table, dict)}
+        return replace(self, **arrays, **tables, together=None)
 
-def from_fit(
-    peaks: tuple[Peak, ...], problem: Problem, fit: Fit, subtracted: np.ndarray, correlation: float
-) -> Decomposition:
-    """The result of a fit. subtracted (n, m): background that was taken off beforehand.
+
+def peak_table(peaks: tuple[Peak, ...], layout: Layout, data: Data, fits: Fits, correlation: float) -> PeakTable:
+    """The peaks of the N n spectra of a fit.
 
     The uncertainties grow with the misfit: they are multiplied by the root of reduced chi-squared where it exceeds 1.
     """
-    blocks, k = problem.blocks, len(peaks)
-    chi2 = np.array([b.chi2 / b.degrees if b.degrees > 0 else np.nan for b in fit.blocks]) * correlation
-    stretch = max(1.0, float(np.nan_to_num(fit.reduced_chi2 * correlation, nan=1.0)))
-    values = {q: np.full((len(blocks), k), np.nan) for q in QUANTITIES}
-    sigmas = {q: np.full((len(blocks), k), np.nan) for q in QUANTITIES}
-    railed = {q: np.zeros((len(blocks), k), bool) for q in QUANTITIES}
-    for b, block in enumerate(fit.blocks):
-        values["centre_mev"][b], values["sigma_mev"][b], values["gamma_mev"][b] = problem.line_parameters(fit.theta, b)
-        values["fwhm_mev"][b] = voigt_fwhm(values["sigma_mev"][b], values["gamma_mev"][b])
-        values["area"][b], sigmas["area"][b] = block.areas, block.area_sigma * np.sqrt(stretch)
-        for line in range(k):
-            _line_uncertainty(problem, fit, b, line, stretch, sigmas, railed)
-    # A line without area has no place and no width.
-    absent = values["area"] <= 0
+    spectra, k = fits.chi2.size, len(peaks)
+    chi2 = np.where(fits.degrees > 0, fits.chi2 / np.where(fits.degrees > 0, fits.degrees, 1.0), np.nan) * correlation
+    stretch = misfit_stretch(fits, correlation)[:, None, None]
+    centre, sigma, gamma = (p.reshape(spectra, k) for p in layout.line_parameters(fits.theta))
+    area = fits.areas.reshape(spectra, k)
+    values = dict(zip(QUANTITIES, (centre, sigma, gamma, voigt_fwhm(sigma, gamma), area)))
+    sigmas, railed = _line_uncertainties(layout, fits, stretch)
+    sigmas["area"] = (fits.area_sigma * np.sqrt(stretch)).reshape(spectra, k)
+    railed["area"] = np.zeros((spectra, k), bool)
+    absent = ~(area > 0)  # a line without area has no place and no width
     for q in QUANTITIES[:-1]:
-        values[q][absent] = sigmas[q][absent] = np.nan
-    centres = np.array([fit.covariance[np.ix_(problem.centre[:, line], problem.centre[:, line])] for line in range(k)])
-    return Decomposition(
-        tuple(peaks),
-        np.array([b.energy_mev for b in blocks]),
-        np.array([b.counts for b in blocks]) + subtracted,
-        np.array([b.background for b in fit.blocks]) + subtracted,
-        np.array([b.lines for b in fit.blocks]),
-        values,
-        sigmas,
-        railed,
-        np.array([b.significance for b in fit.blocks]) / np.sqrt(stretch),
-        centres * stretch,
-        chi2,
+        values[q] = np.where(absent, np.nan, values[q])
+        sigmas[q] = np.where(absent, np.nan, sigmas[q])
+    return PeakTable(
+        peaks=peaks,
+        values=values,
+        sigmas=sigmas,
+        railed=railed,
+        significance=(fits.significance / np.sqrt(stretch)).reshape(spectra, k),
+        chi2=chi2.ravel(),
+        masked=(data.counts.shape[-1] - data.channels).ravel(),
+        optima=np.repeat(fits.optima, fits.chi2.shape[1]),
     )
 
 
-def _line_uncertainty(
-    problem: Problem,
-    fit: Fit,
-    b: int,
-    line: int,
-    stretch: float,
-    sigmas: Mapping[str, np.ndarray],
-    railed: Mapping[str, np.ndarray],
-) -> None:
-    """Fill in the standard deviations of one line of one spectrum, and which of its parameters railed."""
-    indices = [problem.centre[b, line], problem.offset[line], problem.sigma[b, line], problem.gamma[b, line]]
-    slopes = np.zeros((4, 4))  # of centre, sigma, gamma, FWHM by (centre, offset, sigma or its fraction, gamma)
-    slopes[0, :2] = 1.0, float(problem.offset[line] >= 0)
-    _, sigma, gamma = (p[line] for p in problem.line_parameters(fit.theta, b))
-    if problem.fwhm_limits is None:
-        slopes[1, 2] = 1.0
-    else:
-        slopes[1, 2:] = problem.fwhm_limits.sigma(line, fit.theta[indices[2]], gamma)[1:]
-    slopes[2, 3] = 1.0
-    by_sigma, by_gamma = voigt_fwhm_slopes(sigma, gamma)
-    slopes[3] = by_sigma * slopes[1] + by_gamma * slopes[2]
-    covariance = np.nan_to_num(fit.covariance[np.ix_(indices, indices)])
-    variance = np.einsum("ij,jk,ik->i", slopes, covariance, slopes) * stretch
-    held = ~problem.free[indices] | fit.railed[indices]
-    for row, quantity in enumerate(QUANTITIES[:4]):
-        involved = slopes[row] != 0
-        railed[quantity][b, line] = bool(np.any(fit.railed[indices] & involved))
-        known = not railed[quantity][b, line] and not np.all(held[involved])
-        sigmas[quantity][b, line] = np.sqrt(variance[row]) if known else np.nan
+def misfit_stretch(fits: Fits, correlation: float) -> np.ndarray:
+    """By what the variances of a problem are to be multiplied for its misfit and for correlated channels, (N,)."""
+    return np.maximum(1.0, np.nan_to_num(fits.reduced_chi2 * correlation, nan=1.0))
+
+
+def from_fits(
+    peaks: Sequence[Peak], layout: Layout, data: Data, fits: Fits, subtracted: np.ndarray, correlation: float
+) -> Decomposition:
+    """The result of a fit. subtracted (N n, m): background that was taken off beforehand."""
+    table = peak_table(tuple(peaks), layout, data, fits, correlation)
+    spectra, blocks = fits.chi2.size, layout.centre.shape[0]
+    energy, counts = (a.reshape(spectra, -1) for a in (data.energy_mev, data.counts))
+    response = data.response.reshape(spectra, *data.response.shape[2:])
+    shapes = [table.values[q] for q in QUANTITIES[:3]]
+    lines = draw(energy, response, *shapes) * table.values["area"][:, :, None]
+    background = np.einsum("inq,inqm->inm", fits.background, data.background).reshape(spectra, -1)
+    together = None
+    if blocks > 1:
+        stretch = misfit_stretch(fits, correlation)[0]
+        together = stretch * np.array([fits.covariance_across(layout.centre[:, k])[0] for k in range(len(peaks))])
+    return Decomposition(
+        **{f.name: getattr(table, f.name) for f in fields(table)},
+        energy_mev=energy,
+        counts=counts + subtracted,
+        background=background + subtracted,
+        lines=lines,
+        together=together,
+    )
+
+
+def _line_uncertainties(
+    layout: Layout, fits: Fits, stretch: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Standard deviations of centre, sigma, gamma and FWHM, (N n, k) each, and which of them railed."""
+    problems, (blocks, k) = len(fits.theta), layout.centre.shape
+    sigmas = {q: np.full((problems, blocks, k), np.nan) for q in QUANTITIES[:4]}
+    railed = {q: np.zeros((problems, blocks, k), bool) for q in QUANTITIES[:4]}
+    _, sigma, gamma = layout.line_parameters(fits.theta)
+    by_parameter, by_gamma = np.ones_like(sigma), np.zeros_like(sigma)
+    if layout.fwhm_limits is not None:
+        parameters = fits.theta[:, layout.sigma], fits.theta[:, layout.gamma]
+        _, by_parameter, by_gamma = layout.fwhm_limits.sigma(*parameters)
+    fwhm_by_sigma, fwhm_by_gamma = voigt_fwhm_slopes(sigma, gamma)
+    for b in range(blocks):
+        for line in range(k):
+            indices = np.array([table[b, line] for table in (layout.centre, layout.sigma, layout.gamma)])
+            indices = np.insert(indices, 1, layout.offset[line])
+            slopes = np.zeros((problems, 4, 4))  # of centre, sigma, gamma, FWHM by centre, offset, sigma's, gamma
+            slopes[:, 0, 0], slopes[:, 0, 1] = 1.0, float(layout.offset[line] >= 0)
+            slopes[:, 1, 2], slopes[:, 1, 3] = by_parameter[:, b, line], by_gamma[:, b, line]
+            slopes[:, 2, 3] = 1.0
+            slopes[:, 3] = (
+                fwhm_by_sigma[:, b, line, None] * slopes[:, 1] + fwhm_by_gamma[:, b, line, None] * slopes[:, 2]
+            )
+            covariance = np.nan_to_num(fits.covariance(b, indices))
+            variance = np.einsum("nij,njk,nik->ni", slopes, covariance, slopes) * stretch[:, 0]
+            at_limit = np.where(indices >= 0, fits.railed[:, indices], False)
+            held = ~layout.free[indices] | at_limit
+            for row, quantity in enumerate(QUANTITIES[:4]):
+                involved = slopes[:, row] != 0
+                railed[quantity][:, b, line] = np.any(at_limit & involved, axis=1)
+                known = ~railed[quantity][:, b, line] & ~np.all(held | ~involved, axis=1)
+                sigmas[quantity][:, b, line] = np.where(known, np.sqrt(np.maximum(variance[:, row], 0.0)), np.nan)
+    spectra = problems * blocks
+    return tuple({q: a.reshape(spectra, k) for q, a in table.items()} for table in (sigmas, railed))  # type: ignore[return-value]
+
+
+def scatter(part: Decomposition, rows: np.ndarray, n: int) -> Decomposition:
+    """Spectra fitted one by one in their places among n, rows (r,): nan, and optima 0, elsewhere."""
+    if rows.size == n:
+        return part
+    tables = {"values": np.nan, "sigmas": np.nan, "railed": False}
+    spread = {name: {q: _spread(a, rows, n, fill) for q, a in getattr(part, name).items()} for name, fill in tables.items()}
+    arrays = {
+        f.name: _spread(getattr(part, f.name), rows, n, 0 if f.name in ("masked", "optima") else np.nan)
+        for f in fields(part)
+        if isinstance(getattr(part, f.name), np.ndarray)
+    }
+    return replace(part, **spread, **arrays)
+
+
+def _spread(array: np.ndarray, rows: np.ndarray, n: int, fill: float) -> np.ndarray:
+    result = np.full((n, *array.shape[1:]), fill, array.dtype)
+    result[rows] = array
+    return result
 
 
 def stack(parts: Sequence[Decomposition | None], like: Decomposition) -> Decomposition:
     """Spectra fitted one by one (each n = 1) as one result; None becomes nan. `like` gives the shapes."""
-    n, (k, m) = len(parts), like.lines.shape[1:]
-
-    def gathered(get, shape, fill):
-        rows = [np.full(shape, fill) if part is None else get(part) for part in parts]
-        return np.array(rows).reshape((n, *shape))
-
-    def table(name, fill):
-        return {q: gathered(lambda p, q=q: getattr(p, name)[q][0], (k,), fill) for q in QUANTITIES}
-
-    variance = gathered(lambda p: p.centre_covariance[:, 0, 0], (k,), np.nan)
-    covariance = np.zeros((k, n, n))
-    for line in range(k):
-        np.fill_diagonal(covariance[line], variance[:, line])
-    return Decomposition(
-        like.peaks,
-        gathered(lambda p: p.energy_mev[0], (m,), np.nan),
-        gathered(lambda p: p.counts[0], (m,), np.nan),
-        gathered(lambda p: p.background[0], (m,), np.nan),
-        gathered(lambda p: p.lines[0], (k, m), np.nan),
-        table("values", np.nan),
-        table("sigmas", np.nan),
-        table("railed", False),
-        gathered(lambda p: p.significance[0], (k,), np.nan),
-        covariance,
-        gathered(lambda p: p.chi2[0], (), np.nan),
-    )
+    there = [part for part in parts if part is not None] or [like.row(0)]
+    rows = np.array([i for i, part in enumerate(parts) if part is not None], int)
+    names = [f.name for f in fields(like) if isinstance(getattr(there[0], f.name), np.ndarray)]
+    joined = {name: np.concatenate([getattr(part, name) for part in there])[: rows.size] for name in names}
+    tables = {
+        name: {q: np.concatenate([getattr(part, name)[q] for part in there])[: rows.size] for q in QUANTITIES}
+        for name in ("values", "sigmas", "railed")
+    }
+    return scatter(replace(there[0], **joined, **tables, flags=()), rows, len(parts))

@@ -23,6 +23,11 @@ class Aligned:
     def step_mev(self) -> float:
         return float(self.energy_mev[1] - self.energy_mev[0])
 
+    @property
+    def fwhm_mev(self) -> float:
+        """FWHM of the zero-loss peak."""
+        return zlp.peak_of(self.counts).fwhm * self.step_mev
+
 
 def aligned_row(spectra: Spectra, row: int, zero_ev: float) -> Aligned:
     """One row, its zero carried as an offset of its axis."""

@@ -38,20 +38,20 @@ def voigt_fwhm(sigma: np.ndarray | float, gamma: np.ndarray | float) -> np.ndarr
     return _LORENTZ * gamma + np.sqrt(_LORENTZ_SQUARED * np.square(gamma) + _GAUSS_SQUARED * np.square(sigma))
 
 
-def voigt_fwhm_slopes(sigma: float, gamma: float) -> tuple[float, float]:
-    """Derivatives of `voigt_fwhm` by sigma and gamma."""
-    root = np.sqrt(_LORENTZ_SQUARED * gamma**2 + _GAUSS_SQUARED * sigma**2)
-    return float(_GAUSS_SQUARED * sigma / root), float(_LORENTZ + _LORENTZ_SQUARED * gamma / root)
+def voigt_fwhm_slopes(sigma: np.ndarray, gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Derivatives of `voigt_fwhm` by sigma and gamma, shaped as they are."""
+    root = np.sqrt(_LORENTZ_SQUARED * np.square(gamma) + _GAUSS_SQUARED * np.square(sigma))
+    return _GAUSS_SQUARED * sigma / root, _LORENTZ + _LORENTZ_SQUARED * gamma / root
 
 
-def sigma_for_fwhm(fwhm: float, gamma: float) -> tuple[float, float]:
-    """The sigma at which a Voigt line with this gamma has the given FWHM, and d sigma / d gamma.
+def sigma_for_fwhm(fwhm: float, gamma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sigma at which a Voigt line with this gamma has the given FWHM, and d sigma / d gamma, shaped as gamma.
 
-    (0, 0) if gamma alone is wider.
+    Both are 0 where gamma alone is wider.
     """
-    gaussian = fwhm - _LORENTZ * gamma
-    square = gaussian**2 - _LORENTZ_SQUARED * gamma**2
-    if gaussian <= 0 or square <= 0:
-        return 0.0, 0.0
-    sigma = np.sqrt(square / _GAUSS_SQUARED)
-    return float(sigma), float(-(_LORENTZ * gaussian + _LORENTZ_SQUARED * gamma) / (_GAUSS_SQUARED * sigma))
+    gaussian = fwhm - _LORENTZ * np.asarray(gamma)
+    square = gaussian**2 - _LORENTZ_SQUARED * np.square(gamma)
+    possible = (gaussian > 0) & (square > 0)
+    sigma = np.sqrt(np.where(possible, square, 0.0) / _GAUSS_SQUARED)
+    slope = -(_LORENTZ * gaussian + _LORENTZ_SQUARED * gamma) / (_GAUSS_SQUARED * np.where(possible, sigma, 1.0))
+    return sigma, np.where(possible, slope, 0.0)

@@ -39,7 +39,7 @@ def regions(random, shift_mev, electrons=1.3e9, gain=1.0):
 def shift_of(d):
     value = d.value("LDO", "centre_mev")
     weights = np.array([-0.5, 1.0, -0.5])
-    covariance = d.centre_covariance[d.index("LDO")]
+    covariance = d.centre_covariance("LDO")
     return weights @ value, np.sqrt(weights @ covariance @ weights)
 
 

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from scipy.fft import irfft, next_fast_len
 
-from ..measure.lineshapes import voigt_with_derivatives
-from .response import Response
+from eels_iontransport.decomposition.response import Response
+from eels_iontransport.measure.lineshapes import voigt_with_derivatives
 
 Lines = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -21,14 +21,20 @@ class LineShapes(Protocol):
         ...
 
 
-class PlainVoigts:
-    """Voigt lines as they are, on energy_mev (m,)."""
+class SeenVoigts:
+    """Voigt lines through a response (j, 4) of Voigts: weight, offset, sigma, gamma; on energy_mev (m,)."""
 
-    def __init__(self, energy_mev: np.ndarray):
-        self._energy = energy_mev
+    def __init__(self, energy_mev: np.ndarray, response: np.ndarray):
+        self._energy, self._response = energy_mev, response
 
     def __call__(self, centre: np.ndarray, sigma: np.ndarray, gamma: np.ndarray) -> Lines:
-        return voigt_with_derivatives(self._energy, centre, sigma, gamma)
+        parts = []
+        for share, offset, more_sigma, more_gamma in self._response:
+            width = np.hypot(sigma, more_sigma)
+            value, *slopes = voigt_with_derivatives(self._energy, centre + offset, width, gamma + more_gamma)
+            slopes[1] = slopes[1] * (sigma / width)[:, None]
+            parts.append(share * np.array([value, *slopes]))
+        return tuple(sum(parts))
 
 
 class ConvolvedVoigts:
