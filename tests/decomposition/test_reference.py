@@ -94,6 +94,17 @@ def test_a_fit_finds_what_the_spectra_were_made_with():
     assert found.cost < 1e-4 and found.cost == pytest.approx(found.chi2.sum())
 
 
+def test_the_best_of_several_optima_is_kept():
+    lower, upper, two = np.array([30.0, 2.0, 1.0]), np.array([90.0, 2.0, 1.0]), np.zeros((1, 1), int)
+    layout = Layout(two, two + 1, two + 2, np.array([-1]), lower, upper)
+    plain = ((1.0, 0.0, 1e-3, 1e-3),)
+    counts = seen([(40.0, 2.0, 1.0, 1e4), (60.0, 2.0, 1.0, 3e4), (80.0, 2.0, 1.0, 1e4)], [(1.0, 0.0, 0.1, 1e-3)]) + 1.0
+    arrays = (ENERGY, counts, np.sqrt(counts), np.empty((0, ENERGY.size)), np.array(plain))
+    data = Data(*(array[None, None] for array in arrays))
+    starts = np.array([[41.0, 2.0, 1.0], [59.0, 2.0, 1.0], [79.0, 2.0, 1.0]])
+    assert reference.fit(layout, data, starts, ["A"]).theta[0] == pytest.approx(60.0, abs=0.1)
+
+
 def test_masked_channels_do_not_count():
     layout, data, theta = two_spectra()
     spoilt, sigma = data.counts.copy(), data.sigma.copy()
