@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from .problem import Data, Layout
 
 Stop = Callable[[], bool]
 
-THREADS = max(1, min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SPECTRA_AT_A_TIME = 64  # of a thread between two looks at whether to stop
 
 
@@ -80,7 +81,7 @@ class Fits:
         result = np.full((len(self.theta), blocks, blocks), np.nan)
         columns = [int(self.columns.of_block(b, indices[b : b + 1])[0]) for b in range(blocks)]
         private = self.transfer.shape[2]
-        own = [self.block_covariance[:, b, c, c] if c >= 0 else np.full(len(self.theta), np.nan) for b, c in enumerate(columns)]
+        own = [self.covariance(b, indices[b : b + 1])[:, 0, 0] for b in range(blocks)]
         for a in range(blocks):
             for b in range(blocks):
                 if a == b or indices[a] == indices[b]:
@@ -133,18 +134,27 @@ def fit(
         np.empty((problems, columns.order.size), bool),
         np.empty((problems, 3), np.int64),
     )
-    _in_threads(lambda first, last: kernels.fit_batch(columns.table, batch, flat, results, first, last), problems, blocks, should_stop)
+
+    def work(first: int, last: int) -> None:
+        kernels.fit_batch(columns.table, batch, flat, results, first, last)
+
+    _in_threads(work, problems, blocks, should_stop)
     return _fits(layout, data, columns, batch, results)
 
 
-def draw(energy_mev: np.ndarray, response: np.ndarray, centre: np.ndarray, sigma: np.ndarray, gamma: np.ndarray) -> np.ndarray:
-    """Lines of unit area in 1/meV, (n, K, m): centre, sigma, gamma (n, K) on energy_mev (n, m) through (n, j, 4)."""
+def draw(
+    energy_mev: np.ndarray, response: np.ndarray, centre: np.ndarray, sigma: np.ndarray, gamma: np.ndarray
+) -> np.ndarray:
+    """Lines of unit area in 1/meV, (n, K, m): centre, sigma, gamma (n, K) on energy_mev (n, m) through (n, j, 4).
+
+    Where the centre is nan the line is any.
+    """
     from . import kernels
 
     lines = np.empty((*centre.shape, energy_mev.shape[-1]))
     known = np.isfinite(centre)
-    arrays = (np.ascontiguousarray(a, float) for a in (energy_mev, response, *(np.where(known, p, 1.0) for p in (centre, sigma, gamma))))
-    kernels.draw(*arrays, lines)
+    shapes = (np.where(known, p, 1.0) for p in (centre, sigma, gamma))
+    kernels.draw(*(np.ascontiguousarray(a, float) for a in (energy_mev, response, *shapes)), lines)
     return lines
 
 
@@ -213,7 +223,7 @@ class _Columns:
             taken += size
         return result
 
-    def _table(self, layout: Layout):
+    def _table(self, layout: Layout) -> Any:
         from . import kernels
 
         blocks, lines = layout.centre.shape
@@ -224,7 +234,9 @@ class _Columns:
             at = np.searchsorted(self.shared, prior.indices)
             information[np.ix_(at, at)] += np.linalg.inv(prior.covariance)
         limits = layout.fwhm_limits
-        sigma_limits = np.zeros((lines, 2)) if limits is None else np.stack([limits.sigma_lower, limits.sigma_upper], -1)
+        sigma_limits = (
+            np.zeros((lines, 2)) if limits is None else np.stack([limits.sigma_lower, limits.sigma_upper], -1)
+        )
         return kernels.Table(
             columns,
             layout.lower[indices].astype(float),
@@ -239,7 +251,7 @@ class _Columns:
         )
 
 
-def _fits(layout: Layout, data: Data, columns: _Columns, batch, results) -> Fits:
+def _fits(layout: Layout, data: Data, columns: _Columns, batch: Any, results: Any) -> Fits:
     problems, blocks, _ = data.counts.shape
     used = columns.order >= 0
     theta = np.tile(layout.lower.astype(float), (problems, 1))

@@ -48,6 +48,7 @@ Equations = namedtuple("Equations", "a b c descent step fixed trial low high sca
 RAIL = 1e-3  # a parameter this close to a limit, in parts of its range, has railed
 DEEP = 5.0  # an area that the data would have so many sigma below zero is zero
 SAME_OPTIMUM_MEV = 0.05
+SAME_BASIN = 0.02  # as near to an optimum, in parts of the ranges, the search would only find it again
 ITERATIONS = 300
 STEADY = 1e-7  # a step that promises less than this of chi-squared is not worth taking
 FIRST_REACH = 0.3  # of a first step, in parts of the ranges of the parameters
@@ -176,7 +177,7 @@ def dot(a, b):
     return total
 
 
-@_inner
+@_fast
 def factorise(a, size):
     """Cholesky factor of the leading part of a, in its lower triangle; False where a is not positive definite."""
     for i in range(size):
@@ -193,7 +194,7 @@ def factorise(a, size):
     return True
 
 
-@_inner
+@_fast
 def forward(factor, size, x):
     """Solve factor y = x in place."""
     for i in range(size):
@@ -203,14 +204,26 @@ def forward(factor, size, x):
         x[i] = total / factor[i, i]
 
 
-@_inner
+@_fast
+def forward_all(factor, x):
+    """Solve factor y = x in place, for every column of x (size, count)."""
+    size, count = x.shape
+    for i in range(size):
+        for k in range(i):
+            for g in range(count):
+                x[i, g] -= factor[i, k] * x[k, g]
+        inverse = 1.0 / factor[i, i]
+        for g in range(count):
+            x[i, g] *= inverse
+
+
+@_fast
 def backward(factor, size, x):
     """Solve factor^T y = x in place."""
     for i in range(size - 1, -1, -1):
-        total = x[i]
-        for k in range(i + 1, size):
-            total -= factor[k, i] * x[k]
-        x[i] = total / factor[i, i]
+        x[i] /= factor[i, i]
+        for k in range(i):
+            x[k] -= factor[i, k] * x[i]
 
 
 @_inner
@@ -404,9 +417,7 @@ def known_chi2(table, batch, i, x):
     total = 0.0
     for a in range(count):
         for b in range(count):
-            total += (
-                table.information[a, b] * (x[start + a] - batch.known[i, a]) * (x[start + b] - batch.known[i, b])
-            )
+            total += table.information[a, b] * (x[start + a] - batch.known[i, a]) * (x[start + b] - batch.known[i, b])
     return total
 
 
@@ -478,58 +489,46 @@ def beside_background(gram, q, row, other):
     return part
 
 
-@_inner
+@_fast
 def solve_arrow(a, b, c, x):
     """Solve [[a, b], [b^T, c]] y = x in place, a block diagonal; all are overwritten. False where not definite."""
-    blocks, private, shared = b.shape
-    start = blocks * private
+    blocks, own, shared = b.shape
+    start = blocks * own
     for n in range(blocks):
-        if not factorise(a[n], private):
+        if not factorise(a[n], own):
             return False
-        forward(a[n], private, x[n * private : (n + 1) * private])
-        for g in range(shared):
-            forward(a[n], private, b[n, :, g])
-        for g in range(shared):
-            for l in range(private):
-                x[start + g] -= b[n, l, g] * x[n * private + l]
-            for h in range(g + 1):
-                part = 0.0
-                for l in range(private):
-                    part += b[n, l, g] * b[n, l, h]
-                c[g, h] -= part
+        forward(a[n], own, x[n * own : (n + 1) * own])
+        forward_all(a[n], b[n])
+        for s in range(own):
+            for g in range(shared):
+                x[start + g] -= b[n, s, g] * x[n * own + s]
+            for g in range(shared):
+                for h in range(g + 1):
+                    c[g, h] -= b[n, s, g] * b[n, s, h]
     if not factorise(c, shared):
         return False
     forward(c, shared, x[start:])
     backward(c, shared, x[start:])
     for n in range(blocks):
-        for l in range(private):
-            part = 0.0
-            for g in range(shared):
-                part += b[n, l, g] * x[start + g]
-            x[n * private + l] -= part
-        backward(a[n], private, x[n * private : (n + 1) * private])
+        for s in range(own):
+            x[n * own + s] -= dot(b[n, s], x[start:])
+        backward(a[n], own, x[n * own : (n + 1) * own])
     return True
 
 
-@_inner
+@_fast
 def multiply(equations, x, result):
     """result = normal matrix times x."""
-    blocks, private, shared = equations.b.shape
-    start = blocks * private
+    blocks, own, shared = equations.b.shape
+    start = blocks * own
     for g in range(shared):
-        result[start + g] = 0.0
-        for h in range(shared):
-            result[start + g] += equations.c[g, h] * x[start + h]
+        result[start + g] = dot(equations.c[g], x[start:])
     for n in range(blocks):
-        for l in range(private):
-            at = n * private + l
-            total = 0.0
-            for k in range(private):
-                total += equations.a[n, l, k] * x[n * private + k]
+        for s in range(own):
+            at = n * own + s
+            result[at] = dot(equations.a[n, s], x[n * own : (n + 1) * own]) + dot(equations.b[n, s], x[start:])
             for g in range(shared):
-                total += equations.b[n, l, g] * x[start + g]
-                result[start + g] += equations.b[n, l, g] * x[at]
-            result[at] = total
+                result[start + g] += equations.b[n, s, g] * x[at]
 
 
 @_inner
@@ -573,15 +572,15 @@ def solve_free(equations):
     a[:], b[:], c[:] = equations.a, equations.b, equations.c
     for v in range(aim.size):
         aim[v] = 0.0 if fixed[v] else descent[v] - equations.product[v]
-        n, l, g = v // own, v % own, v - start
+        n, s, g = v // own, v % own, v - start
         # What keeps the equations definite where a variable moves nothing is far too little to be felt elsewhere.
         if v < start and fixed[v]:
-            a[n, l, :] = 0.0
-            a[n, :, l] = 0.0
-            b[n, l, :] = 0.0
-            a[n, l, l] = 1.0
+            a[n, s, :] = 0.0
+            a[n, :, s] = 0.0
+            b[n, s, :] = 0.0
+            a[n, s, s] = 1.0
         elif v < start:
-            a[n, l, l] += 1e-12 * a[n, l, l] + 1e-9 / equations.scale[v] ** 2
+            a[n, s, s] += 1e-12 * a[n, s, s] + 1e-9 / equations.scale[v] ** 2
         elif fixed[v]:
             c[g, :] = 0.0
             c[:, g] = 0.0
@@ -701,10 +700,23 @@ def insert_line(table, batch, i, x, state, trial_value, trial_slopes):
 
 
 @_inner
-def search(table, batch, i, x, trial_x, target, now, trial, equations, scratch, counts):
+def leads_to_found(table, x, chi2, found, found_chi2):
+    """Whether x lies beside an optimum that is known."""
+    for f in range(found_chi2.size):
+        furthest = 0.0
+        for p in range(x.size):
+            furthest = max(furthest, abs(x[p] - found[f, p]) / span(table, p))
+        if furthest < SAME_BASIN and found_chi2[f] <= chi2 + INSERTION_GAIN:
+            return True
+    return False
+
+
+@_inner
+def search(table, batch, i, x, trial_x, target, now, trial, equations, scratch, counts, found, found_chi2):
     """Gauss-Newton steps in a box that grows and shrinks with how well they keep what they promise.
 
     x holds the result: a place where no step promises anything. counts: converged (0 or 1), optima, evaluations.
+    found (f, P), found_chi2 (f,): optima of other starts; where one of them is near, nothing new is to be found.
     Returns chi-squared, the state at x, and the other state.
     """
     chi2 = evaluate(table, batch, i, x, target, now, scratch)
@@ -741,6 +753,8 @@ def search(table, batch, i, x, trial_x, target, now, trial, equations, scratch, 
             x[:] = trial_x
             now, trial = trial, now
             chi2, current = trial_chi2, False
+            if leads_to_found(table, x, chi2, found, found_chi2):
+                break
             broken = abs(1.0 - gain / promised)  # part of the promise; grows with about the fourth power of the length
             if broken > 0.75:
                 reach = 0.5 * length
@@ -994,8 +1008,8 @@ def new_equations(blocks, own, shared):
 
 
 @_inner
-def count_optima(signatures, count, state, table, x):
-    """Note where the lines ended; returns how many different places there are, lines without area being nowhere."""
+def is_new_optimum(signatures, count, state, table, x):
+    """Note where the lines ended; whether that differs from the other optima, lines without area being nowhere."""
     blocks, lines = state.areas.shape
     chain = np.empty(2)
     for b in range(blocks):
@@ -1004,8 +1018,8 @@ def count_optima(signatures, count, state, table, x):
             signatures[count, b * lines + k] = centre if state.areas[b, k] > 0.0 else 1e300
     for other in range(count):
         if np.abs(signatures[other] - signatures[count]).max() <= SAME_OPTIMUM_MEV:
-            return count
-    return count + 1
+            return False
+    return True
 
 
 @compiled
@@ -1021,12 +1035,13 @@ def fit_batch(table, batch, starts, results, first, last):
         np.empty((lines, lines)), np.empty(lines), np.empty((lines, lines)), np.empty(lines, np.int64), np.empty(lines),
     )  # fmt: skip
     target, triangle = np.empty((blocks, channels)), np.empty((blocks, q, q))
-    x, trial_x, best_x = np.empty(size), np.empty(size), np.empty(size)
+    x, trial_x = np.empty(size), np.empty(size)
     signatures = np.empty((starts.shape[1], blocks * lines))
+    found, found_chi2 = np.empty((starts.shape[1], size)), np.empty(starts.shape[1])
     counts = np.zeros(3, np.int64)
     for i in range(first, last):
         counts[:] = 0
-        best, converged, optima = np.inf, 0, 0
+        best, converged, optima = 0, 0, 0
         for b in range(blocks):
             straighten(batch, i, b, now.stack[b], triangle[b], target[b])
             trial.stack[b, :q] = now.stack[b, :q]
@@ -1036,12 +1051,19 @@ def fit_batch(table, batch, starts, results, first, last):
             for p in range(size):
                 x[p] = min(max(starts[i, s, p], table.lower[p]), table.upper[p])
             chi2, now, trial = search(
-                table, batch, i, x, trial_x, target, now, trial, equations, scratch, counts
-            )
-            optima = count_optima(signatures, optima, now, table, x)
-            if s == 0 or chi2 < best:
-                best, converged = chi2, counts[0]
-                best_x[:] = x
+                table, batch, i, x, trial_x, target, now, trial, equations, scratch, counts,
+                found[:optima], found_chi2[:optima],
+            )  # fmt: skip
+            if optima > 0 and leads_to_found(table, x, chi2, found[:optima], found_chi2[:optima]):
+                continue
+            if is_new_optimum(signatures, optima, now, table, x):
+                found[optima], found_chi2[optima] = x, chi2
+                if optima == 0 or chi2 < found_chi2[best]:
+                    best, converged = optima, counts[0]
+                optima += 1
+            elif chi2 < found_chi2[best]:
+                found[best], found_chi2[best], converged = x, chi2, counts[0]
+        best_x = found[best]
         if starts.shape[1] > 1:
             evaluate(table, batch, i, best_x, target, now, scratch)
         results.x[i] = best_x

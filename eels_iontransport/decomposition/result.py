@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -100,11 +101,7 @@ class Decomposition(PeakTable):
 
     def row(self, i: int) -> Decomposition:
         """One of the spectra (n = 1), as if it had been fitted alone."""
-        part = slice(i, i + 1)
-        own = {f.name: getattr(self, f.name) for f in fields(self)}
-        arrays = {name: a[part] for name, a in own.items() if isinstance(a, np.ndarray)}
-        tables = {name: {q: a[part] for q, a in table.items()} for name, table in own.items() if isinstance(table, dict)}
-        return replace(self, **arrays, **tables, together=None)
+        return _combined([self], lambda arrays: arrays[0][i : i + 1])
 
 
 def peak_table(peaks: tuple[Peak, ...], layout: Layout, data: Data, fits: Fits, correlation: float) -> PeakTable:
@@ -117,14 +114,14 @@ def peak_table(peaks: tuple[Peak, ...], layout: Layout, data: Data, fits: Fits, 
     stretch = misfit_stretch(fits, correlation)[:, None, None]
     centre, sigma, gamma = (p.reshape(spectra, k) for p in layout.line_parameters(fits.theta))
     area = fits.areas.reshape(spectra, k)
-    values = dict(zip(QUANTITIES, (centre, sigma, gamma, voigt_fwhm(sigma, gamma), area)))
+    shapes = (centre, sigma, gamma, voigt_fwhm(sigma, gamma))
+    absent = ~(area > 0)  # a line without area has no place and no width
+    values = {q: np.where(absent, np.nan, shape) for q, shape in zip(QUANTITIES, shapes)}
+    values["area"] = area
     sigmas, railed = _line_uncertainties(layout, fits, stretch)
+    sigmas = {q: np.where(absent, np.nan, sigma) for q, sigma in sigmas.items()}
     sigmas["area"] = (fits.area_sigma * np.sqrt(stretch)).reshape(spectra, k)
     railed["area"] = np.zeros((spectra, k), bool)
-    absent = ~(area > 0)  # a line without area has no place and no width
-    for q in QUANTITIES[:-1]:
-        values[q] = np.where(absent, np.nan, values[q])
-        sigmas[q] = np.where(absent, np.nan, sigmas[q])
     return PeakTable(
         peaks=peaks,
         values=values,
@@ -201,37 +198,37 @@ def _line_uncertainties(
                 known = ~railed[quantity][:, b, line] & ~np.all(held | ~involved, axis=1)
                 sigmas[quantity][:, b, line] = np.where(known, np.sqrt(np.maximum(variance[:, row], 0.0)), np.nan)
     spectra = problems * blocks
-    return tuple({q: a.reshape(spectra, k) for q, a in table.items()} for table in (sigmas, railed))  # type: ignore[return-value]
+    flat = [{q: a.reshape(spectra, k) for q, a in table.items()} for table in (sigmas, railed)]
+    return flat[0], flat[1]
 
 
 def scatter(part: Decomposition, rows: np.ndarray, n: int) -> Decomposition:
     """Spectra fitted one by one in their places among n, rows (r,): nan, and optima 0, elsewhere."""
-    if rows.size == n:
-        return part
-    tables = {"values": np.nan, "sigmas": np.nan, "railed": False}
-    spread = {name: {q: _spread(a, rows, n, fill) for q, a in getattr(part, name).items()} for name, fill in tables.items()}
-    arrays = {
-        f.name: _spread(getattr(part, f.name), rows, n, 0 if f.name in ("masked", "optima") else np.nan)
-        for f in fields(part)
-        if isinstance(getattr(part, f.name), np.ndarray)
-    }
-    return replace(part, **spread, **arrays)
 
+    def spread(arrays: list[np.ndarray]) -> np.ndarray:
+        array = arrays[0]
+        fill = np.nan if array.dtype.kind == "f" else 0
+        result = np.full((n, *array.shape[1:]), fill, array.dtype)
+        result[rows] = array
+        return result
 
-def _spread(array: np.ndarray, rows: np.ndarray, n: int, fill: float) -> np.ndarray:
-    result = np.full((n, *array.shape[1:]), fill, array.dtype)
-    result[rows] = array
-    return result
+    return part if rows.size == n else _combined([part], spread)
 
 
 def stack(parts: Sequence[Decomposition | None], like: Decomposition) -> Decomposition:
     """Spectra fitted one by one (each n = 1) as one result; None becomes nan. `like` gives the shapes."""
-    there = [part for part in parts if part is not None] or [like.row(0)]
     rows = np.array([i for i, part in enumerate(parts) if part is not None], int)
-    names = [f.name for f in fields(like) if isinstance(getattr(there[0], f.name), np.ndarray)]
-    joined = {name: np.concatenate([getattr(part, name) for part in there])[: rows.size] for name in names}
-    tables = {
-        name: {q: np.concatenate([getattr(part, name)[q] for part in there])[: rows.size] for q in QUANTITIES}
-        for name in ("values", "sigmas", "railed")
-    }
-    return scatter(replace(there[0], **joined, **tables, flags=()), rows, len(parts))
+    there = [part for part in parts if part is not None] or [like.row(0)]
+    return scatter(_combined(there, lambda arrays: np.concatenate(arrays)[: rows.size]), rows, len(parts))
+
+
+def _combined(parts: Sequence[Decomposition], combine: Callable[[list[np.ndarray]], np.ndarray]) -> Decomposition:
+    """Spectra fitted one by one, from the same array of every part."""
+    combined: dict[str, Any] = {"together": None}
+    for name in (f.name for f in fields(Decomposition) if f.name not in ("peaks", "flags", "together")):
+        values = [getattr(part, name) for part in parts]
+        if isinstance(values[0], dict):
+            combined[name] = {q: combine([value[q] for value in values]) for q in values[0]}
+        else:
+            combined[name] = combine(values)
+    return replace(parts[0], **combined)

@@ -49,7 +49,7 @@ class Windowed:
         return Data(*(a[None] for a in arrays))
 
     def mean(self) -> Data:
-        """As one problem of one spectrum, their sum; good enough to start from, as axes differ by parts of a channel."""
+        """As one problem of one spectrum, their sum. Good enough to start from: axes differ by parts of a channel."""
         weight = np.where(np.isfinite(self.sigma), 1.0, 0.0)
         seen = weight.sum(axis=0)
         share = len(self.rows) / np.where(seen > 0, seen, 1.0)
@@ -73,7 +73,7 @@ def cut_out(
     background_order: int | None,
     power_law_mev: tuple[Interval, Interval] | None = None,
 ) -> Windowed:
-    """The spectra in the window, as many channels of each, wherever its zero lies; those that cannot be fitted left out.
+    """The spectra in the window, as many channels of each, wherever its zero lies; without those that cannot be fitted.
 
     background_order: of the background inside the fit, None for none. response: None for lines as they were recorded.
     power_law_mev: two windows through which a power law is subtracted. Raises UnusableInput where no spectrum is left.
@@ -97,16 +97,15 @@ def cut_out(
     if not parts:
         raise fault or UnusableInput("There is no spectrum to fit.")
     energy, counts, sigma = (np.array(column) for column in zip(*parts))
-    order = -1 if background_order is None else background_order
-    background = np.moveaxis(log_polynomial(energy, order), 0, 1) if order >= 0 else np.empty((len(rows), 0, energy.shape[1]))
+    background = np.empty((len(rows), 0, energy.shape[1]))
+    if background_order is not None:
+        background = np.moveaxis(log_polynomial(energy, background_order), 0, 1)
     seen = [PLAIN if response is None else response.components_for(spectra[row].fwhm_mev) for row in rows]
     subtracted = np.array(laws) if laws else np.zeros_like(counts)
     return Windowed(np.array(rows), energy, counts - subtracted, sigma, subtracted, background, np.array(seen))
 
 
-def _smooth_and_cut(
-    spectrum: Aligned, channels: slice, noise: NoiseModel
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _smooth_and_cut(spectrum: Aligned, channels: slice, noise: NoiseModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Energy, counts and standard deviation of the channels, infinite where one is not finite or far below zero."""
     margin = SMOOTHING_CHANNELS // 2
     first = max(channels.start - margin, 0)

@@ -45,7 +45,13 @@ def data(ys, order=1, response=PLAIN, energy=ENERGY, together=False):
     ys = np.asarray(ys)
     energies = np.broadcast_to(energy, ys.shape)
     background = np.moveaxis(log_polynomial(energies, order), 0, 1)
-    arrays = (energies, ys, np.sqrt(np.maximum(ys, 1)), background, np.broadcast_to(response, (len(ys), *response.shape)))
+    arrays = (
+        energies,
+        ys,
+        np.sqrt(np.maximum(ys, 1)),
+        background,
+        np.broadcast_to(response, (len(ys), *response.shape)),
+    )
     return Data(*(a[None] if together else a[:, None] for a in arrays))
 
 
@@ -251,7 +257,9 @@ def test_masked_channels_have_no_say():
         whole.background,
         whole.response,
     )
-    left = Data(*(a[..., ~masked] for a in (whole.energy_mev, whole.counts, whole.sigma, whole.background)), whole.response)
+    left = Data(
+        *(a[..., ~masked] for a in (whole.energy_mev, whole.counts, whole.sigma, whole.background)), whole.response
+    )
     found, expected = (engine.fit(problem, d, start[None]) for d in (spoilt, left))
     assert found.theta == pytest.approx(expected.theta, abs=1e-4)
     assert found.cost == pytest.approx(expected.cost, abs=1e-6)
