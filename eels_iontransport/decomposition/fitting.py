@@ -18,7 +18,7 @@ from ..materials.recipe import Interval, LineShape, Peak, Recipe
 from ..measure.alignment import Aligned
 from .engine import Stop, fit, never
 from .layout import KnownShapes, Sharing, lay_out
-from .problem import Layout
+from .problem import Data, Layout
 from .response import Response
 from .result import QUANTITIES, Decomposition, from_fits, misfit_stretch, scatter
 from .window import Windowed, cut_out
@@ -88,8 +88,28 @@ def fit_together(
 
     start: what a fit of nearly the same spectra found, to begin there and nowhere else. Raises UnusableInput.
     """
+    return _solved(setup, pose(setup, spectra, should_stop, start), len(spectra), should_stop)
+
+
+@dataclass(frozen=True, eq=False)
+class Posed:
+    """A fit before it is run: N problems of one layout, and the starts (S, p) of each."""
+
+    layout: Layout
+    data: Data
+    starts: np.ndarray
+    windowed: Windowed
+
+
+def pose(
+    setup: Setup, spectra: Sequence[Aligned], should_stop: Stop = never, start: Decomposition | None = None
+) -> Posed:
+    """The fit of spectra together (mode shared: one problem), else one by one (those that can be fitted, one each).
+
+    start: as for fit_together. Raises UnusableInput.
+    """
     if setup.mode != "shared":
-        return fit_each(setup, spectra, should_stop)
+        return _posed_apart(setup, spectra, _own_widths(setup), should_stop)
     peaks = setup.recipe.peaks
     windowed = _windowed(setup, spectra)
     if len(windowed.rows) < len(spectra):
@@ -100,9 +120,7 @@ def fit_together(
         starts = _starts_from_mean(setup, peaks, sharing, windowed, layout, initial, should_stop)
     else:
         starts = _start_at(layout, initial, start)[None]
-    data = windowed.together()
-    fits = fit(layout, data, starts, should_stop)
-    return from_fits(peaks, layout, data, fits, windowed.subtracted, setup.noise.correlation)
+    return Posed(layout, windowed.together(), starts, windowed)
 
 
 def fit_each(setup: Setup, spectra: Sequence[Aligned], should_stop: Stop = never) -> Decomposition:
@@ -110,12 +128,7 @@ def fit_each(setup: Setup, spectra: Sequence[Aligned], should_stop: Stop = never
 
     nan for a spectrum that cannot be fitted. Raises UnusableInput where none can.
     """
-    if setup.is_published:
-        held = setup.polaritons and KnownShapes(setup.polaritons.mean)
-        sharing = Sharing(held, common_widths=False, fwhm_mev=_limits(setup))
-    else:
-        sharing = Sharing(setup.polaritons, _offset_prior(setup))
-    return _one_by_one(setup, spectra, sharing, should_stop)
+    return _one_by_one(setup, spectra, _own_widths(setup), should_stop)
 
 
 def fit_rows(
@@ -138,15 +151,32 @@ def fit_rows(
     return _one_by_one(setup, spectra, Sharing(KnownShapes(polaritons), held_widths=widths), should_stop)
 
 
+def _own_widths(setup: Setup) -> Sharing:
+    """What spectra that are fitted one by one have in common: with `published`, what that procedure holds."""
+    if setup.is_published:
+        held = setup.polaritons and KnownShapes(setup.polaritons.mean)
+        return Sharing(held, common_widths=False, fwhm_mev=_limits(setup))
+    return Sharing(setup.polaritons, _offset_prior(setup))
+
+
 def _one_by_one(setup: Setup, spectra: Sequence[Aligned], sharing: Sharing, should_stop: Stop) -> Decomposition:
+    return _solved(setup, _posed_apart(setup, spectra, sharing, should_stop), len(spectra), should_stop)
+
+
+def _posed_apart(setup: Setup, spectra: Sequence[Aligned], sharing: Sharing, should_stop: Stop) -> Posed:
     peaks = setup.recipe.peaks
     windowed = _windowed(setup, spectra)
     layout, initial = _lay_out(setup, peaks, 1, sharing)
     starts = _starts_from_mean(setup, peaks, sharing, windowed, layout, initial, should_stop)
-    data = windowed.apart()
-    fits = fit(layout, data, starts, should_stop)
-    result = from_fits(peaks, layout, data, fits, windowed.subtracted, setup.noise.correlation)
-    return scatter(result, windowed.rows, len(spectra))
+    return Posed(layout, windowed.apart(), starts, windowed)
+
+
+def _solved(setup: Setup, posed: Posed, spectra: int, should_stop: Stop) -> Decomposition:
+    """The result of a fit, with nan for those of so many spectra that it leaves out."""
+    fits = fit(posed.layout, posed.data, posed.starts, should_stop)
+    subtracted = posed.windowed.subtracted
+    result = from_fits(setup.recipe.peaks, posed.layout, posed.data, fits, subtracted, setup.noise.correlation)
+    return scatter(result, posed.windowed.rows, spectra)
 
 
 def _starts_from_mean(
