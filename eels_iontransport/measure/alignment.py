@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.spectrum import Spectra
+from ..data.spectrum import EnergyAxis, Spectra
 from ..data.units import mev
 from . import zlp
 
@@ -36,25 +36,64 @@ def aligned_row(spectra: Spectra, row: int, zero_ev: float) -> Aligned:
     return Aligned(mev(energy), spectra.rows[row], 1)
 
 
+@dataclass(frozen=True, eq=False)
+class AlignedRows:
+    """n spectra (n, m) of one axis, each with a zero of its own: the first channel of row i lies at first_mev[i].
+
+    fwhm_mev: (n,) of their zero-loss peaks, nan where nobody asks. summed: (n,) spectra that make up each.
+    """
+
+    counts: np.ndarray
+    first_mev: np.ndarray
+    step_mev: float
+    fwhm_mev: np.ndarray
+    summed: np.ndarray
+
+
+def aligned_rows(counts: np.ndarray, energy: EnergyAxis, zero: zlp.ZeroLoss) -> AlignedRows:
+    """Rows (n, m) on an axis, with the zero-loss peaks of them all."""
+    first_mev = mev(energy.offset_ev - zero.position_ev)
+    return AlignedRows(counts, first_mev, mev(energy.step_ev), mev(zero.fwhm_ev), np.ones(len(counts)))
+
+
 def aligned_sum(spectra: Spectra, mask: np.ndarray, zero_ev: np.ndarray) -> Aligned | None:
     """Sum of the rows in mask (n,) that have a zero, shifted by whole channels; None if there is none.
 
     What is left of each shift, less than half a channel, widens the sum by a tenth of a meV at 0.4 meV per channel;
     the zero of the sum is measured on the sum.
     """
-    rows = np.flatnonzero(mask & spectra.valid & np.isfinite(zero_ev))
-    if not rows.size:
-        return None
-    axis = spectra.energy
-    shifts = np.rint((zero_ev[rows] - axis.offset_ev) / axis.step_ev).astype(int)
-    first = int(shifts.min())
-    length = axis.size - int(shifts.max() - first)
-    if length < 2:
-        return None
-    counts = np.zeros(length)
-    for row, shift in zip(rows, shifts - first):
-        counts += spectra.rows[row, shift : shift + length]
-    zero = zlp.peak_of(counts).position
-    if not np.isfinite(zero):
-        return None
-    return Aligned(mev((np.arange(length) - zero) * axis.step_ev), counts, rows.size)
+    rows = mask & spectra.valid & np.isfinite(zero_ev)
+    total = RunningSum(spectra.energy)
+    total.add(spectra.rows[rows], zero_ev[rows])
+    return total.aligned()
+
+
+class RunningSum:
+    """The sum of rows that come bit by bit; the same to the last digit however they are divided."""
+
+    def __init__(self, energy: EnergyAxis) -> None:
+        self._energy = energy
+        self._counts = np.zeros(3 * energy.size)  # the zeros of all rows lie on one channel
+        self._lowest, self._highest = energy.size, -1
+        self.rows = 0
+
+    def add(self, counts: np.ndarray, zero_ev: np.ndarray) -> None:
+        """Add rows (n, m) with their zeros (n,), which lie on the axis."""
+        size = self._energy.size
+        shifts = np.rint((zero_ev - self._energy.offset_ev) / self._energy.step_ev).astype(int)
+        for row, shift in zip(counts, shifts.tolist()):
+            self._counts[size - shift : 2 * size - shift] += row
+        if len(shifts):
+            self._lowest, self._highest = min(self._lowest, shifts.min()), max(self._highest, shifts.max())
+            self.rows += len(shifts)
+
+    def aligned(self) -> Aligned | None:
+        """What all rows cover, from the zero of the sum; None where that is nothing, or has no zero-loss peak."""
+        size = self._energy.size
+        if self.rows == 0 or self._highest - self._lowest > size - 2:
+            return None
+        counts = self._counts[size - self._lowest : 2 * size - self._highest].copy()
+        zero = zlp.peak_of(counts).position
+        if not np.isfinite(zero):
+            return None
+        return Aligned(mev((np.arange(counts.size) - zero) * self._energy.step_ev), counts, self.rows)
