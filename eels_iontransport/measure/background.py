@@ -40,10 +40,12 @@ def two_window_power_law(
 ) -> PowerLaw:
     """Least-squares power law through two separate windows, one before and one after the features.
 
-    energy_mev, counts, variance: (m,). Fitted by Gauss-Newton in (ln A, r), thus exact on an exact power law.
-    Raises UnusableInput when a window lies outside the data, at or below zero loss, or holds no counts.
+    energy_mev, counts, variance: (m,); channels without a number are left out. Fitted by Gauss-Newton in (ln A, r),
+    thus exact on an exact power law. Raises UnusableInput when a window lies outside the data, at or below zero loss,
+    or holds no counts.
     """
     inside = np.zeros(energy_mev.shape, bool)
+    means = []
     for low, high in windows_mev:
         window = (energy_mev >= low) & (energy_mev <= high)
         if low <= 0 or window.sum() < 2:
@@ -51,12 +53,10 @@ def two_window_power_law(
                 f"The background window {low:g}-{high:g} meV is not covered by the spectrum "
                 f"({energy_mev[0]:.0f} to {energy_mev[-1]:.0f} meV); choose a window inside it and above 0."
             )
+        window &= np.isfinite(counts)
         if counts[window].sum() <= 0:
             raise UnusableInput(f"The background window {low:g}-{high:g} meV holds no counts; choose another window.")
         inside |= window
-    means = []
-    for low, high in windows_mev:
-        window = (energy_mev >= low) & (energy_mev <= high)
         means.append((np.log(energy_mev[window]).mean(), np.log(counts[window].mean())))
     log_energy, y = np.log(energy_mev[inside]), counts[inside]
     weight = 1.0 / np.sqrt(variance[inside])

@@ -21,6 +21,15 @@ def test_exact_on_a_power_law_whatever_lies_between_the_windows(amplitude, expon
     assert law(ENERGY) == pytest.approx(exact, rel=1e-7)
 
 
+def test_channels_without_a_number_are_left_out():
+    counts = 1e7 * ENERGY**-2.5
+    counts[[26, 27, 30, 220]] = np.nan, np.inf, -np.inf, np.nan
+    assert two_window_power_law(ENERGY, counts, 1e7 * ENERGY**-2.5, WINDOWS).exponent == pytest.approx(2.5, rel=1e-8)
+    counts[(ENERGY > 90) & (ENERGY < 110)] = np.nan
+    with pytest.raises(UnusableInput, match="95-105 meV holds no counts"):
+        two_window_power_law(ENERGY, counts, 1e7 * ENERGY**-2.5, WINDOWS)
+
+
 @pytest.mark.parametrize(
     ("windows", "said"),
     [
