@@ -43,7 +43,10 @@ State = namedtuple("State", "stack slopes chain gram areas active residual chi2"
 
 # Normal equations of a step in n (L + K) + G variables: L columns and K areas of each spectrum, and what all share.
 # a (n, L + K, L + K), b (n, L + K, G), c (G, G). low, high: how far each may go; scale: what counts as far.
-Equations = namedtuple("Equations", "a b c descent step fixed trial low high scale work_a work_b work_c work_x product")
+# work_a, work_b, work_c: without the spectra's own variables, fixed as eliminated says; factor_c: Cholesky of work_c.
+Equations = namedtuple(
+    "Equations", "a b c descent step aim trial fixed low high scale work_a work_b work_c factor_c product eliminated"
+)
 
 RAIL = 1e-3  # a parameter this close to a limit, in parts of its range, has railed
 DEEP = 5.0  # an area that the data would have so many sigma below zero is zero
@@ -51,12 +54,14 @@ SAME_OPTIMUM_MEV = 0.05
 SAME_BASIN = 0.02  # as near to an optimum, in parts of the ranges, the search would only find it again
 ITERATIONS = 300
 STEADY = 1e-7  # a step that promises less than this of chi-squared is not worth taking
+STIFFNESS = 1e-12  # keeps equations definite where a variable moves nothing, and is not felt elsewhere
 FIRST_REACH = 0.3  # of a first step, in parts of the ranges of the parameters
 INSERTIONS = 4  # so often a line that lost its area is tried elsewhere
 INSERTION_GAIN = 1e-3
 
 _REASSOCIATE = {"reassoc", "contract", "arcp", "nsz"}  # what vector units need; nan and infinity stay what they are
 _inner = njit(nogil=True, error_model="numpy")
+_short = njit(nogil=True, error_model="numpy", fastmath={"contract", "arcp", "nsz"})  # too short for vector units
 _fast = njit(nogil=True, error_model="numpy", fastmath=_REASSOCIATE)
 _inline = njit(nogil=True, error_model="numpy", fastmath=_REASSOCIATE, forceinline=True)
 
@@ -177,7 +182,7 @@ def dot(a, b):
     return total
 
 
-@_fast
+@_short
 def factorise(a, size):
     """Cholesky factor of the leading part of a, in its lower triangle; False where a is not positive definite."""
     for i in range(size):
@@ -194,7 +199,7 @@ def factorise(a, size):
     return True
 
 
-@_fast
+@_short
 def forward(factor, size, x):
     """Solve factor y = x in place."""
     for i in range(size):
@@ -204,7 +209,7 @@ def forward(factor, size, x):
         x[i] = total / factor[i, i]
 
 
-@_fast
+@_short
 def forward_all(factor, x):
     """Solve factor y = x in place, for every column of x (size, count)."""
     size, count = x.shape
@@ -217,7 +222,7 @@ def forward_all(factor, x):
             x[i, g] *= inverse
 
 
-@_fast
+@_short
 def backward(factor, size, x):
     """Solve factor^T y = x in place."""
     for i in range(size - 1, -1, -1):
@@ -457,6 +462,7 @@ def normal_equations(table, batch, i, x, state, equations):
     own, first = private + lines, q + lines
     start = x.size - shared
     a, b, c, descent = equations.a, equations.b, equations.c, equations.descent
+    equations.eliminated[:] = -1  # nothing of these equations yet
     c[:] = table.information
     for g in range(shared):
         descent[blocks * own + g] = 0.0
@@ -489,46 +495,71 @@ def beside_background(gram, q, row, other):
     return part
 
 
-@_fast
-def solve_arrow(a, b, c, x):
-    """Solve [[a, b], [b^T, c]] y = x in place, a block diagonal; all are overwritten. False where not definite."""
+@_short
+def eliminate(a, b, c):
+    """Take each spectrum's own variables out of [[a, b], [b^T, c]], in place; False where not positive definite.
+
+    a (n, V, V), the blocks of the own variables, become their Cholesky factors, b what is left beside them, and c the
+    equations of the shared variables alone.
+    """
     blocks, own, shared = b.shape
-    start = blocks * own
     for n in range(blocks):
         if not factorise(a[n], own):
             return False
-        forward(a[n], own, x[n * own : (n + 1) * own])
         forward_all(a[n], b[n])
         for s in range(own):
             for g in range(shared):
-                x[start + g] -= b[n, s, g] * x[n * own + s]
-            for g in range(shared):
                 for h in range(g + 1):
                     c[g, h] -= b[n, s, g] * b[n, s, h]
-    if not factorise(c, shared):
-        return False
+    return True
+
+
+@_short
+def forward_own(a, b, x):
+    """First half of solving in place for the right side x, with what `eliminate` left: down to the shared variables."""
+    blocks, own, shared = b.shape
+    start = blocks * own
+    for n in range(blocks):
+        forward(a[n], own, x[n * own : (n + 1) * own])
+        for s in range(own):
+            for g in range(shared):
+                x[start + g] -= b[n, s, g] * x[n * own + s]
+
+
+@_short
+def solve_shared_and_back(a, b, c, x):
+    """Second half: c is the Cholesky factor of the shared variables' equations."""
+    blocks, own, shared = b.shape
+    start = blocks * own
     forward(c, shared, x[start:])
     backward(c, shared, x[start:])
     for n in range(blocks):
         for s in range(own):
-            x[n * own + s] -= dot(b[n, s], x[start:])
+            for g in range(shared):
+                x[n * own + s] -= b[n, s, g] * x[start + g]
         backward(a[n], own, x[n * own : (n + 1) * own])
-    return True
 
 
-@_fast
+@_short
 def multiply(equations, x, result):
     """result = normal matrix times x."""
-    blocks, own, shared = equations.b.shape
+    a, b, c = equations.a, equations.b, equations.c
+    blocks, own, shared = b.shape
     start = blocks * own
     for g in range(shared):
-        result[start + g] = dot(equations.c[g], x[start:])
+        total = 0.0
+        for h in range(shared):
+            total += c[g, h] * x[start + h]
+        result[start + g] = total
     for n in range(blocks):
         for s in range(own):
-            at = n * own + s
-            result[at] = dot(equations.a[n, s], x[n * own : (n + 1) * own]) + dot(equations.b[n, s], x[start:])
+            at, total = n * own + s, 0.0
+            for r in range(own):
+                total += a[n, s, r] * x[n * own + r]
             for g in range(shared):
-                result[start + g] += equations.b[n, s, g] * x[at]
+                total += b[n, s, g] * x[start + g]
+                result[start + g] += b[n, s, g] * x[at]
+            result[at] = total
 
 
 @_inner
@@ -560,35 +591,59 @@ def set_limits(table, equations, x, areas, reach):
 
 
 @_inner
-def solve_free(equations):
-    """Where the free variables would go with the others fixed at step, in work_x; False where it cannot be solved."""
-    step, fixed, descent = equations.step, equations.fixed, equations.descent
-    a, b, c, aim = equations.work_a, equations.work_b, equations.work_c, equations.work_x
+def eliminate_free(equations):
+    """Take out the own variables that are free; kept as long as the same ones are. False where it cannot be done."""
+    a, b, c, fixed = equations.work_a, equations.work_b, equations.work_c, equations.fixed
     blocks, own, _ = b.shape
-    start = blocks * own
-    for v in range(aim.size):
-        aim[v] = step[v] if fixed[v] else 0.0
-    multiply(equations, aim, equations.product)
+    same = True
+    for v in range(blocks * own):
+        same = same and equations.eliminated[v] == fixed[v]
+    if same:
+        return True
     a[:], b[:], c[:] = equations.a, equations.b, equations.c
-    for v in range(aim.size):
-        aim[v] = 0.0 if fixed[v] else descent[v] - equations.product[v]
-        n, s, g = v // own, v % own, v - start
-        # What keeps the equations definite where a variable moves nothing is far too little to be felt elsewhere.
-        if v < start and fixed[v]:
+    for v in range(blocks * own):
+        n, s = v // own, v % own
+        equations.eliminated[v] = fixed[v]
+        if fixed[v]:
             a[n, s, :] = 0.0
             a[n, :, s] = 0.0
             b[n, s, :] = 0.0
             a[n, s, s] = 1.0
-        elif v < start:
-            a[n, s, s] += 1e-12 * a[n, s, s] + 1e-9 / equations.scale[v] ** 2
-        elif fixed[v]:
-            c[g, :] = 0.0
-            c[:, g] = 0.0
-            b[:, :, g] = 0.0
+        else:
+            a[n, s, s] += STIFFNESS * a[n, s, s] + 1e-9 / equations.scale[v] ** 2
+    return eliminate(a, b, c)
+
+
+@_inner
+def solve_free(equations):
+    """Where the free variables would go with the others fixed at step, in aim; False where it cannot be solved."""
+    step, fixed, aim, c = equations.step, equations.fixed, equations.aim, equations.factor_c
+    blocks, own, shared = equations.b.shape
+    start = blocks * own
+    if not eliminate_free(equations):
+        return False
+    for v in range(aim.size):
+        aim[v] = step[v] if fixed[v] else 0.0
+    multiply(equations, aim, equations.product)
+    for v in range(aim.size):
+        aim[v] = 0.0 if fixed[v] else equations.descent[v] - equations.product[v]
+    c[:] = equations.work_c
+    for g in range(shared):
+        if fixed[start + g]:
+            c[g, :g] = 0.0
+            c[g:, g] = 0.0
             c[g, g] = 1.0
         else:
-            c[g, g] += 1e-12 * c[g, g] + 1e-9 / equations.scale[v] ** 2
-    return solve_arrow(a, b, c, aim)
+            c[g, g] += STIFFNESS * equations.c[g, g] + 1e-9 / equations.scale[start + g] ** 2
+    if not factorise(c, shared):
+        return False
+    # A fixed shared variable takes no part, though what was eliminated still knows of it: its right side is kept at 0.
+    forward_own(equations.work_a, equations.work_b, aim)
+    for g in range(shared):
+        if fixed[start + g]:
+            aim[start + g] = 0.0
+    solve_shared_and_back(equations.work_a, equations.work_b, c, aim)
+    return True
 
 
 @_inner
@@ -600,7 +655,7 @@ def box_step(table, equations, x, areas, reach):
     Returns the chi-squared that the step promises to take off; negative where the equations cannot be solved.
     """
     step, fixed, low, high = equations.step, equations.fixed, equations.low, equations.high
-    aim, trial = equations.work_x, equations.trial
+    aim, trial = equations.aim, equations.trial
     size, promised = step.size, 0.0
     set_limits(table, equations, x, areas, reach)
     for v in range(size):
@@ -631,17 +686,26 @@ def box_step(table, equations, x, areas, reach):
         promised = promise
         if stopped > 0:
             continue
-        strongest, release = 1e-9, -1
+        most, release = 0.01 * STEADY, -1
         for v in range(size):
             if fixed[v] and low[v] < high[v]:
-                pull = (equations.descent[v] - equations.product[v]) * equations.scale[v]
+                pull = equations.descent[v] - equations.product[v]
                 pull = pull if step[v] <= low[v] else -pull
-                if pull > strongest:
-                    strongest, release = pull, v
+                worth = pull * pull / max(diagonal(equations, v), 1e-300) if pull > 0.0 else 0.0
+                if worth > most:
+                    most, release = worth, v
         if release < 0:
             break
         fixed[release] = False
     return promised
+
+
+@_inner
+def diagonal(equations, v):
+    blocks, own, _ = equations.b.shape
+    if v < blocks * own:
+        return equations.a[v // own, v % own, v % own]
+    return equations.c[v - blocks * own, v - blocks * own]
 
 
 @_inner
@@ -994,16 +1058,18 @@ def new_equations(blocks, own, shared):
         np.zeros((shared, shared)),
         np.zeros(size),
         np.zeros(size),
-        np.zeros(size, np.bool_),
         np.zeros(size),
+        np.zeros(size),
+        np.zeros(size, np.bool_),
         np.zeros(size),
         np.zeros(size),
         np.zeros(size),
         np.zeros((blocks, own, own)),
         np.zeros((blocks, own, shared)),
         np.zeros((shared, shared)),
+        np.zeros((shared, shared)),
         np.zeros(size),
-        np.zeros(size),
+        np.zeros(blocks * own, np.int8),
     )
 
 
