@@ -54,6 +54,7 @@ SAME_OPTIMUM_MEV = 0.05
 SAME_BASIN = 0.02  # as near to an optimum, in parts of the ranges, the search would only find it again
 ITERATIONS = 300
 STEADY = 1e-7  # a step that promises less than this of chi-squared is not worth taking
+ENOUGH = 1e-3  # where the search has to give up, what promises less than this moves nothing by more than 0.03 sigma
 STIFFNESS = 1e-12  # keeps equations definite where a variable moves nothing, and is not felt elsewhere
 FIRST_REACH = 0.3  # of a first step, in parts of the ranges of the parameters
 INSERTIONS = 4  # so often a line that lost its area is tried elsewhere
@@ -734,7 +735,7 @@ def move(table, equations, x, trial_x):
 def insert_line(table, batch, i, x, state, trial_value, trial_slopes):
     """Put a line that lost its area, and thus feels no gradient, where the residual has most room for it.
 
-    Returns False where there is no such line or no such place.
+    Only a line whose centre is its own. Returns False where there is no such line or no such place.
     """
     blocks, lines = table.columns.shape[:2]
     best, at, centre_there = INSERTION_GAIN, -1, 0.0
@@ -742,9 +743,11 @@ def insert_line(table, batch, i, x, state, trial_value, trial_slopes):
     for b in range(blocks):
         for k in range(lines):
             column = table.columns[b, k, 0]
-            if state.areas[b, k] > 0.0 or column < 0:
+            if state.areas[b, k] > 0.0 or column < 0 or (blocks > 1 and column >= table.private):
                 continue
             p = place(table, b, column)
+            if not math.isfinite(table.upper[p] - table.lower[p]):
+                continue
             centre, sigma, gamma = line_parameters(table, x, b, k, chain)
             offset = centre - x[p]
             for part in range(9):
@@ -784,7 +787,7 @@ def search(table, batch, i, x, trial_x, target, now, trial, equations, scratch, 
     Returns chi-squared, the state at x, and the other state.
     """
     chi2 = evaluate(table, batch, i, x, target, now, scratch)
-    reach, insertions, current = FIRST_REACH, 0, False
+    reach, insertions, current, promised = FIRST_REACH, 0, False, np.inf
     counts[2] += 1
     counts[0] = 0
     for _ in range(ITERATIONS):
@@ -829,6 +832,8 @@ def search(table, batch, i, x, trial_x, target, now, trial, equations, scratch, 
             break
         else:  # to the lowest point of the parabola through both values and the slope
             reach = length * min(max(0.5 * slope / (slope - gain), 0.1), 0.5)
+    if 0.0 <= promised <= ENOUGH:
+        counts[0] = 1
     return chi2, now, trial
 
 

@@ -24,7 +24,8 @@ class PeakTable:
 
     values, sigmas: quantity -> (n, k), lines in meV, areas in counts meV; railed: quantity -> (n, k) bool.
     significance: (n, k), area over its standard deviation with all shapes held. chi2: (n,) reduced chi-squared of each
-    spectrum. masked: (n,) channels left out. optima: (n,) different optima that the starts ended in, 0 for no fit.
+    spectrum. masked: (n,) channels left out. optima: (n,) different optima that the starts ended in, 0 where no
+    fit came to an end.
     """
 
     peaks: tuple[Peak, ...]
@@ -115,22 +116,25 @@ def peak_table(peaks: tuple[Peak, ...], layout: Layout, data: Data, fits: Fits, 
     centre, sigma, gamma = (p.reshape(spectra, k) for p in layout.line_parameters(fits.theta))
     area = fits.areas.reshape(spectra, k)
     shapes = (centre, sigma, gamma, voigt_fwhm(sigma, gamma))
+    # With as many parameters as channels anything fits, and where the search ended nowhere there is nothing to tell.
+    fitted = ((fits.degrees > 0) & fits.converged[:, None]).reshape(spectra, 1)
+    area = np.where(fitted, area, np.nan)
     absent = ~(area > 0)  # a line without area has no place and no width
     values = {q: np.where(absent, np.nan, shape) for q, shape in zip(QUANTITIES, shapes)}
     values["area"] = area
     sigmas, railed = _line_uncertainties(layout, fits, stretch)
     sigmas = {q: np.where(absent, np.nan, sigma) for q, sigma in sigmas.items()}
-    sigmas["area"] = (fits.area_sigma * np.sqrt(stretch)).reshape(spectra, k)
+    sigmas["area"] = np.where(fitted, (fits.area_sigma * np.sqrt(stretch)).reshape(spectra, k), np.nan)
     railed["area"] = np.zeros((spectra, k), bool)
     return PeakTable(
         peaks=peaks,
         values=values,
         sigmas=sigmas,
         railed=railed,
-        significance=(fits.significance / np.sqrt(stretch)).reshape(spectra, k),
+        significance=np.where(fitted, (fits.significance / np.sqrt(stretch)).reshape(spectra, k), np.nan),
         chi2=chi2.ravel(),
         masked=(data.counts.shape[-1] - data.channels).ravel(),
-        optima=np.repeat(fits.optima, fits.chi2.shape[1]),
+        optima=np.where(fitted[:, 0], np.repeat(fits.optima, fits.chi2.shape[1]), 0),
     )
 
 
