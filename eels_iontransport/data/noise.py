@@ -22,7 +22,7 @@ class NoiseModel:
     correlation: float = 1.0
     floor: float = 0.0
 
-    def variance(self, counts: np.ndarray, rows: int = 1) -> np.ndarray:
+    def variance(self, counts: np.ndarray, rows: int | np.ndarray = 1) -> np.ndarray:
         """Variance of each channel of a sum of `rows` rows, shaped as `counts`; never below that of one electron."""
         one_electron = max(self.variance_per_count, 1e-300)
         return self.variance_per_count * np.maximum(counts, one_electron) + self.floor * rows

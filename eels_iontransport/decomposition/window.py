@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
@@ -11,8 +11,8 @@ from scipy.ndimage import uniform_filter1d
 from ..data.errors import UnusableInput
 from ..data.noise import NoiseModel
 from ..materials.recipe import Interval
-from ..measure.alignment import Aligned
-from ..measure.background import log_polynomial, two_window_power_law
+from ..measure.alignment import Aligned, AlignedRows, stack_aligned
+from ..measure.background import PowerLaw, log_polynomial, two_window_power_law
 from .problem import Data
 from .response import Response
 
@@ -73,75 +73,146 @@ def cut_out(
     background_order: int | None,
     power_law_mev: tuple[Interval, Interval] | None = None,
 ) -> Windowed:
-    """The spectra in the window, as many channels of each, wherever its zero lies; without those that cannot be fitted.
-
-    background_order: of the background inside the fit, None for none. response: None for lines as they were recorded.
-    power_law_mev: two windows through which a power law is subtracted. Raises UnusableInput where no spectrum is left.
-    """
-    rows, parts, laws = [], [], []
+    """As `cut_rows`, of spectra that need not be equally long."""
+    sizes = [spectrum.counts.size for spectrum in spectra]
+    parts: list[Windowed] = []
     fault: UnusableInput | None = None
-    for row, spectrum in enumerate(spectra):
+    for size in dict.fromkeys(sizes):
+        rows = np.flatnonzero(np.array(sizes) == size)
+        stacked = stack_aligned([spectra[row] for row in rows.tolist()], with_fwhm=response is not None)
         try:
-            channels = _channels(spectrum, window_mev)
-            part = _smooth_and_cut(spectrum, channels, noise)
-            if power_law_mev is not None:
-                smooth = _smoothed(spectrum.counts)
-                variance = noise.variance(smooth, spectrum.rows) * noise.correlation
-                law = two_window_power_law(spectrum.energy_mev, spectrum.counts, variance, power_law_mev)
-                laws.append(law(part[0]))
+            part = cut_rows(stacked, window_mev, noise, response, background_order, power_law_mev)
+            parts.append(replace(part, rows=rows[part.rows]))
         except UnusableInput as problem:
             fault = fault or problem
-            continue
-        rows.append(row)
-        parts.append(part)
     if not parts:
         raise fault or UnusableInput("There is no spectrum to fit.")
-    energy, counts, sigma = (np.array(column) for column in zip(*parts))
-    background = np.empty((len(rows), 0, energy.shape[1]))
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def cut_rows(
+    rows: AlignedRows,
+    window_mev: Interval,
+    noise: NoiseModel,
+    response: Response | None,
+    background_order: int | None,
+    power_law_mev: tuple[Interval, Interval] | None = None,
+) -> Windowed:
+    """The rows in the window, as many channels of each, wherever its zero lies; without those that cannot be fitted.
+
+    background_order: of the background inside the fit, None for none. response: None for lines as they were recorded.
+    power_law_mev: two windows through which a power law is subtracted. Raises UnusableInput where no row is left.
+    """
+    chosen, energy, counts, sigma = _cut(rows, window_mev, noise)
+    subtracted = np.zeros_like(counts)
+    if power_law_mev is not None:
+        subtracted = _power_law(rows, chosen, noise, power_law_mev)(energy)
+        known = np.isfinite(subtracted).all(axis=1)
+        if not known.any():
+            raise UnusableInput("No power law goes through the two background windows; choose other windows.")
+        chosen, energy, counts, sigma, subtracted = (a[known] for a in (chosen, energy, counts, sigma, subtracted))
+    background = np.empty((len(chosen), 0, energy.shape[1]))
     if background_order is not None:
         background = np.moveaxis(log_polynomial(energy, background_order), 0, 1)
-    seen = [PLAIN if response is None else response.components_for(spectra[row].fwhm_mev) for row in rows]
-    subtracted = np.array(laws) if laws else np.zeros_like(counts)
-    return Windowed(np.array(rows), energy, counts - subtracted, sigma, subtracted, background, np.array(seen))
+    if response is None:
+        seen = np.broadcast_to(PLAIN, (len(chosen), *PLAIN.shape))
+    else:
+        seen = np.array([response.components_for(fwhm) for fwhm in rows.fwhm_mev[chosen].tolist()])
+    return Windowed(chosen, energy, counts - subtracted, sigma, subtracted, background, seen)
 
 
-def _smooth_and_cut(spectrum: Aligned, channels: slice, noise: NoiseModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Energy, counts and standard deviation of the channels, infinite where one is not finite or far below zero."""
-    margin = SMOOTHING_CHANNELS // 2
-    first = max(channels.start - margin, 0)
-    around = spectrum.counts[first : channels.stop + margin]
-    inside = slice(channels.start - first, channels.stop - first)
-    counts = spectrum.counts[channels]
-    sigma = np.sqrt(noise.variance(_smoothed(around)[inside], spectrum.rows) * noise.correlation)
-    masked = ~np.isfinite(counts) | (np.nan_to_num(counts) < -SIGNIFICANTLY_NEGATIVE * sigma)
-    left = counts[~masked]
-    if left.size < MINIMUM_CHANNELS or left.max() <= 0:
+def _joined(parts: Sequence[Windowed]) -> Windowed:
+    order = np.argsort(np.concatenate([part.rows for part in parts]))
+    return Windowed(*(np.concatenate([getattr(p, f.name) for p in parts])[order] for f in fields(Windowed)))
+
+
+def _cut(rows: AlignedRows, window_mev: Interval, noise: NoiseModel) -> tuple[np.ndarray, ...]:
+    """Which rows hold counts in the window, and their energy, counts and standard deviation there, each (r, m).
+
+    The standard deviation is infinite where a channel is not finite or far below zero.
+    """
+    chosen, first, count = _covered(rows, window_mev)
+    energy, counts, variance = _stretch(rows, chosen, first, count, noise)
+    sigma = np.sqrt(variance)
+    masked = _masked(counts, sigma)
+    left = np.where(masked, -np.inf, counts)
+    usable = ((~masked).sum(axis=1) >= MINIMUM_CHANNELS) & (left.max(axis=1) > 0)
+    if not usable.any():
         raise UnusableInput("The spectrum holds no counts in the fit window; check exposure and energy axis.")
-    return spectrum.energy_mev[channels], counts, np.where(masked, np.inf, sigma)
+    sigma = np.where(masked, np.inf, sigma)
+    return chosen[usable], energy[usable], counts[usable], sigma[usable]
+
+
+def _power_law(
+    rows: AlignedRows, chosen: np.ndarray, noise: NoiseModel, windows_mev: tuple[Interval, Interval]
+) -> PowerLaw:
+    """The power law of each of the chosen rows through the two windows."""
+    columns = []
+    for low, high in windows_mev:
+        first, count = _first_channel(rows, chosen, low), int(max(high - low, 0.0) / rows.step_mev) + 1
+        columns.append(_stretch(rows, chosen, first, count, noise))
+    energy, counts, variance = (np.concatenate(parts, axis=1) for parts in zip(*columns))
+    counts = np.where(_masked(counts, np.sqrt(variance)), np.nan, counts)
+    return two_window_power_law(energy, counts, variance, windows_mev)
+
+
+def _masked(counts: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """The channels that are not finite, or far below zero."""
+    return ~np.isfinite(counts) | (np.nan_to_num(counts) < -SIGNIFICANTLY_NEGATIVE * sigma)
+
+
+def _stretch(
+    rows: AlignedRows, chosen: np.ndarray, first: np.ndarray, count: int, noise: NoiseModel
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Energy, counts and variance, each (r, count), of so many channels of the chosen rows (r,) from first (r,) on.
+
+    Beyond the axis the energy is nan.
+    """
+    margin, size = SMOOTHING_CHANNELS // 2, rows.counts.shape[1]
+    channels = first[:, None] + np.arange(-margin, count + margin)
+    around = rows.counts[chosen[:, None], np.clip(channels, 0, size - 1)]
+    own = slice(margin, margin + count)
+    variance = noise.variance(_smoothed(around)[:, own], rows.summed[chosen, None]) * noise.correlation
+    channels = channels[:, own]
+    energy = rows.first_mev[chosen, None] + rows.step_mev * channels
+    return np.where((channels >= 0) & (channels < size), energy, np.nan), around[:, own], variance
 
 
 def _smoothed(counts: np.ndarray) -> np.ndarray:
-    """Running mean; channels without a number take those of their neighbours."""
+    """Running mean of rows (n, m); channels without a number take those of their neighbours."""
     missing = ~np.isfinite(counts)
     if missing.any():
-        at = np.arange(counts.size)
-        counts = np.interp(at, at[~missing], counts[~missing]) if not missing.all() else np.zeros(counts.size)
-    return uniform_filter1d(counts, SMOOTHING_CHANNELS)
+        counts, at = counts.copy(), np.arange(counts.shape[1])
+        for row in np.flatnonzero(missing.any(axis=1)):
+            gaps = missing[row]
+            counts[row] = np.interp(at, at[~gaps], counts[row, ~gaps]) if not gaps.all() else 0.0
+    return uniform_filter1d(counts, SMOOTHING_CHANNELS, axis=1)
 
 
-def _channels(spectrum: Aligned, window_mev: Interval) -> slice:
-    """The channels of a window: as many for every spectrum of the same step, wherever its zero lies."""
+def _first_channel(rows: AlignedRows, chosen: np.ndarray, low_mev: float) -> np.ndarray:
+    """The first channel at or above an energy, of each of the chosen rows."""
+    return np.ceil((low_mev - rows.first_mev[chosen]) / rows.step_mev - 1e-9).astype(int)
+
+
+def _covered(rows: AlignedRows, window_mev: Interval) -> tuple[np.ndarray, np.ndarray, int]:
+    """The rows (r,) that cover a window, their first channels in it (r,), and how many channels it has.
+
+    As many for every row of the same step, wherever its zero lies. Raises UnusableInput where no row covers it.
+    """
     low, high = window_mev
-    count = int((high - low) / spectrum.step_mev + 1e-6)
-    first = int(np.searchsorted(spectrum.energy_mev, low))
-    if spectrum.energy_mev[0] > low or first + count > spectrum.energy_mev.size or low <= 0:
+    size, count = rows.counts.shape[1], int((high - low) / rows.step_mev + 1e-6)
+    chosen = np.flatnonzero((rows.first_mev <= low) & np.isfinite(rows.first_mev) & (low > 0))
+    first = _first_channel(rows, chosen, low)
+    fits = first + count <= size
+    if not fits.any():
+        start = rows.first_mev[0]
         raise UnusableInput(
             f"The fit window {low:g}-{high:g} meV is not covered by the spectrum, which reaches from "
-            f"{spectrum.energy_mev[0]:.0f} to {spectrum.energy_mev[-1]:.0f} meV; choose windows inside it and above 0."
+            f"{start:.0f} to {start + (size - 1) * rows.step_mev:.0f} meV; choose windows inside it and above 0."
         )
     if count < MINIMUM_CHANNELS:
         raise UnusableInput(
-            f"The fit window {low:g}-{high:g} meV holds {count} channels of {spectrum.step_mev:.3g} meV and needs "
+            f"The fit window {low:g}-{high:g} meV holds {count} channels of {rows.step_mev:.3g} meV and needs "
             f"{MINIMUM_CHANNELS}; widen it, or take a spectrum with finer channels."
         )
-    return slice(first, first + count)
+    return chosen[fits], first[fits], count

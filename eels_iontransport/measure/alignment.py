@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,17 @@ def aligned_rows(counts: np.ndarray, energy: EnergyAxis, zero: zlp.ZeroLoss) -> 
     """Rows (n, m) on an axis, with the zero-loss peaks of them all."""
     first_mev = mev(energy.offset_ev - zero.position_ev)
     return AlignedRows(counts, first_mev, mev(energy.step_ev), mev(zero.fwhm_ev), np.ones(len(counts)))
+
+
+def stack_aligned(spectra: Sequence[Aligned], *, with_fwhm: bool) -> AlignedRows:
+    """Equally long spectra as rows."""
+    return AlignedRows(
+        np.array([s.counts for s in spectra]),
+        np.array([s.energy_mev[0] for s in spectra]),
+        spectra[0].step_mev,
+        np.array([s.fwhm_mev if with_fwhm else np.nan for s in spectra]),
+        np.array([s.rows for s in spectra]),
+    )
 
 
 def aligned_sum(spectra: Spectra, mask: np.ndarray, zero_ev: np.ndarray) -> Aligned | None:

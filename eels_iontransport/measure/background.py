@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ..data.errors import UnusableInput
 
 REFERENCE_MEV = 50.0  # energy at which the logarithm is zero, for conditioning only
+
+_ITERATIONS = 50
+_STEADY = 1e-11  # a step of ln A and r that is rounding only
 
 
 def log_polynomial(energy_mev: np.ndarray, order: int) -> np.ndarray:
@@ -20,15 +24,16 @@ def log_polynomial(energy_mev: np.ndarray, order: int) -> np.ndarray:
     return np.array([ratio**-2.0 * np.log(ratio) ** j for j in range(order + 1)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PowerLaw:
-    """A E^-r with E in meV."""
+    """A E^-r with E in meV; amplitude and exponent of one spectrum, (), or of n, (n,)."""
 
-    amplitude: float
-    exponent: float
+    amplitude: np.ndarray
+    exponent: np.ndarray
 
     def __call__(self, energy_mev: np.ndarray) -> np.ndarray:
-        return self.amplitude * energy_mev**-self.exponent
+        """Its values at energy_mev, (m,) or (n, m)."""
+        return self.amplitude[..., None] * energy_mev ** -self.exponent[..., None]
 
 
 def two_window_power_law(
@@ -36,38 +41,79 @@ def two_window_power_law(
     counts: np.ndarray,
     variance: np.ndarray,
     windows_mev: tuple[tuple[float, float], tuple[float, float]],
-    iterations: int = 50,
 ) -> PowerLaw:
     """Least-squares power law through two separate windows, one before and one after the features.
 
-    energy_mev, counts, variance: (m,); channels without a number are left out. Fitted by Gauss-Newton in (ln A, r),
-    thus exact on an exact power law. Raises UnusableInput when a window lies outside the data, at or below zero loss,
-    or holds no counts.
+    energy_mev, counts, variance: (m,) or (n, m); channels without a number, or without an energy, are left out. Fitted
+    by Gauss-Newton in (ln A, r), thus exact on an exact power law. nan for a spectrum of which a window lies outside
+    the data or holds no counts. Raises UnusableInput where all are such, or a window lies at or below zero loss.
     """
-    inside = np.zeros(energy_mev.shape, bool)
-    means = []
-    for low, high in windows_mev:
-        window = (energy_mev >= low) & (energy_mev <= high)
-        if low <= 0 or window.sum() < 2:
-            raise UnusableInput(
-                f"The background window {low:g}-{high:g} meV is not covered by the spectrum "
-                f"({energy_mev[0]:.0f} to {energy_mev[-1]:.0f} meV); choose a window inside it and above 0."
-            )
-        window &= np.isfinite(counts)
-        if counts[window].sum() <= 0:
-            raise UnusableInput(f"The background window {low:g}-{high:g} meV holds no counts; choose another window.")
-        inside |= window
-        means.append((np.log(energy_mev[window]).mean(), np.log(counts[window].mean())))
-    log_energy, y = np.log(energy_mev[inside]), counts[inside]
-    weight = 1.0 / np.sqrt(variance[inside])
-    exponent = -(means[1][1] - means[0][1]) / (means[1][0] - means[0][0])
-    centre = log_energy.mean()  # the amplitude at the middle of the windows hardly depends on the exponent
-    level = means[0][1] - exponent * (centre - means[0][0])
-    for _ in range(iterations):
-        model = np.exp(level - exponent * (log_energy - centre))
-        jacobian = np.stack([model, -(log_energy - centre) * model]) * weight
-        step = np.linalg.lstsq(jacobian.T, (y - model) * weight, rcond=None)[0]
-        level, exponent = level + step[0], exponent + step[1]
-        if np.abs(step).max() < 1e-12:
+    shape = counts.shape[:-1]
+    energy, counts, variance = (np.atleast_2d(a) for a in (energy_mev, counts, variance))
+    first, last = (_window(energy, counts, ends) for ends in windows_mev)
+    inside = first.inside | last.inside
+    log_energy = np.log(np.where(inside, energy, 1.0))
+    weight = 1.0 / np.sqrt(np.where(inside, variance, np.inf))
+    exponent = -(last.log_counts - first.log_counts) / (last.log_energy - first.log_energy)
+    centre = log_energy.sum(axis=1) / np.maximum(inside.sum(axis=1), 1)  # the level there hangs little on the exponent
+    level = first.log_counts - exponent * (centre - first.log_energy)
+    from_centre = np.where(inside, log_energy - centre[:, None], 0.0)
+    level, exponent = _gauss_newton(from_centre, np.where(inside, counts, 0.0) * weight, weight, level, exponent)
+    return PowerLaw(np.exp(level + exponent * centre).reshape(shape), exponent.reshape(shape))
+
+
+class _Window(NamedTuple):
+    """Channels (n, m) of a window, means of ln energy (n,), and ln mean counts (n,), nan where there are none."""
+
+    inside: np.ndarray
+    log_energy: np.ndarray
+    log_counts: np.ndarray
+
+
+def _window(energy: np.ndarray, counts: np.ndarray, ends: tuple[float, float]) -> _Window:
+    low, high = ends
+    inside = (energy >= low) & (energy <= high)
+    covered = inside.sum(axis=1) >= 2
+    if low <= 0 or not covered.any():
+        raise UnusableInput(
+            f"The background window {low:g}-{high:g} meV is not covered by the spectrum; "
+            "choose a window inside it and above 0."
+        )
+    inside &= np.isfinite(counts)
+    total = np.where(inside, counts, 0.0).sum(axis=1)
+    known = covered & (total > 0)
+    if not known.any():
+        raise UnusableInput(f"The background window {low:g}-{high:g} meV holds no counts; choose another window.")
+    share = np.maximum(inside.sum(axis=1), 1)
+    log_energy = np.log(np.where(inside, energy, 1.0)).sum(axis=1) / share
+    return _Window(inside, log_energy, np.where(known, np.log(np.where(known, total, 1.0) / share), np.nan))
+
+
+def _gauss_newton(
+    x: np.ndarray, target: np.ndarray, weight: np.ndarray, level: np.ndarray, exponent: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """level, exponent (n,) by which weight exp(level - exponent x) comes closest to target, all (n, m)."""
+    moving = np.flatnonzero(np.isfinite(level + exponent))
+    for _ in range(_ITERATIONS):
+        if not moving.size:
             break
-    return PowerLaw(float(np.exp(level + exponent * centre)), float(exponent))
+        a, b = level[moving, None], exponent[moving, None]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            by_level = weight[moving] * np.exp(a - b * x[moving])
+            by_exponent = -x[moving] * by_level
+            residual = target[moving] - by_level
+            aa, ab, bb, ar, br = (
+                np.einsum("nm,nm->n", left, right)
+                for left, right in (
+                    (by_level, by_level),
+                    (by_level, by_exponent),
+                    (by_exponent, by_exponent),
+                    (by_level, residual),
+                    (by_exponent, residual),
+                )
+            )
+            step = np.array([bb * ar - ab * br, aa * br - ab * ar]) / (aa * bb - ab**2)
+        level[moving] += step[0]
+        exponent[moving] += step[1]
+        moving = moving[np.abs(step).max(axis=0) > _STEADY]
+    return level, exponent
