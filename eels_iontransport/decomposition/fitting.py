@@ -15,12 +15,12 @@ import numpy as np
 from ..data.errors import UnusableInput
 from ..data.noise import NoiseModel
 from ..materials.recipe import Interval, LineShape, Peak, Recipe
-from ..measure.alignment import Aligned
+from ..measure.alignment import Aligned, AlignedRows
 from .engine import Stop, fit, never
 from .layout import KnownShapes, Sharing, lay_out
 from .problem import Data, Layout
 from .response import Response
-from .result import QUANTITIES, Decomposition, from_fits, misfit_stretch, scatter
+from .result import QUANTITIES, Decomposition, PeakTable, from_fits, misfit_stretch, peak_table, scatter
 from .window import Windowed, cut_out
 
 MODES = ("shared", "wide", "published")
@@ -138,8 +138,45 @@ def fit_rows(
 
     nan for a spectrum that cannot be fitted. Raises UnusableInput where none can.
     """
-    if setup.mode != "shared":
-        return fit_each(setup, spectra, should_stop)
+    return _one_by_one(setup, spectra, _row_sharing(setup, together), should_stop)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How spectra are fitted one by one, whichever come together: one layout, and the starts (S, p) of each."""
+
+    setup: Setup
+    layout: Layout
+    starts: np.ndarray
+
+
+def plan_rows(setup: Setup, together: Decomposition | None, mean: Aligned, should_stop: Stop = never) -> Plan:
+    """The fit that `fit_rows` does, with the starts that the mean of all spectra gives. Raises UnusableInput.
+
+    together: the common fit of mode shared.
+    """
+    peaks, sharing = setup.recipe.peaks, _row_sharing(setup, together)
+    layout, initial = _lay_out(setup, peaks, 1, sharing)
+    mean_data = _windowed(setup, [mean]).mean()
+    return Plan(setup, layout, _starts_at_mean(setup, peaks, sharing, mean_data, layout, initial, should_stop))
+
+
+def fit_peaks(plan: Plan, rows: AlignedRows, should_stop: Stop = never) -> tuple[np.ndarray, PeakTable | None]:
+    """Which of the rows can be fitted, by number, and their peaks, without the spectra; none where none can."""
+    setup = plan.setup
+    try:
+        windowed = _windowed(setup, rows)
+    except UnusableInput:
+        return np.empty(0, int), None
+    data = windowed.apart()
+    fits = fit(plan.layout, data, plan.starts, should_stop)
+    return windowed.rows, peak_table(setup.recipe.peaks, plan.layout, data, fits, setup.noise.correlation)
+
+
+def _row_sharing(setup: Setup, together: Decomposition | None) -> Sharing:
+    """Every width, and the polaritonic lines, held at those of a common fit; in the other modes there is none."""
+    if setup.mode != "shared" or together is None:
+        return _own_widths(setup)
     shapes = {p.name: [together.value(p.name, q)[0] for q in QUANTITIES[:3]] for p in together.peaks}
     # A peak without area in the common fit has no shape: its rows take the recipe's.
     for peak in together.peaks:
@@ -148,7 +185,7 @@ def fit_rows(
         shapes[peak.name] = [a if np.isfinite(a) else b for a, b in zip(shapes[peak.name], recipe_shape)]
     polaritons = np.array([v for peak in setup.recipe.aloof_peaks for v in shapes[peak.name]])
     widths = {name: (float(sigma), float(gamma)) for name, (_, sigma, gamma) in shapes.items()}
-    return _one_by_one(setup, spectra, Sharing(KnownShapes(polaritons), held_widths=widths), should_stop)
+    return Sharing(KnownShapes(polaritons), held_widths=widths)
 
 
 def _own_widths(setup: Setup) -> Sharing:
@@ -188,12 +225,25 @@ def _starts_from_mean(
     initial: np.ndarray,
     should_stop: Stop,
 ) -> np.ndarray:
-    """Starts (S, p): what the mean spectrum shows, with the shift peak there and at the recipe's other places."""
+    """Starts (S, p) from the mean of the spectra; from the recipe for one of them."""
     if len(windowed.rows) == 1:
         return _with_centres(setup, peaks, layout, initial, setup.recipe.starts_mev)
+    return _starts_at_mean(setup, peaks, sharing, windowed.mean(), layout, initial, should_stop)
+
+
+def _starts_at_mean(
+    setup: Setup,
+    peaks: Sequence[Peak],
+    sharing: Sharing,
+    mean: Data,
+    layout: Layout,
+    initial: np.ndarray,
+    should_stop: Stop,
+) -> np.ndarray:
+    """Starts (S, p): what the mean spectrum shows, with the shift peak there and at the recipe's other places."""
     mean_layout, mean_initial = _lay_out(setup, peaks, 1, sharing)
     starts = _with_centres(setup, peaks, mean_layout, mean_initial, setup.recipe.starts_mev)
-    best = fit(mean_layout, windowed.mean(), starts, should_stop).theta[0]
+    best = fit(mean_layout, mean, starts, should_stop).theta[0]
     carried = initial.copy()
     for of_mean, table in ((getattr(mean_layout, n), getattr(layout, n)) for n in ("centre", "sigma", "gamma")):
         carried[table] = best[of_mean[0]]
@@ -233,7 +283,7 @@ def _lay_out(setup: Setup, peaks: Sequence[Peak], spectra: int, sharing: Sharing
     return lay_out(peaks, {peak.name: setup.shape(peak) for peak in peaks}, spectra, sharing)
 
 
-def _windowed(setup: Setup, spectra: Sequence[Aligned]) -> Windowed:
+def _windowed(setup: Setup, spectra: Sequence[Aligned] | AlignedRows) -> Windowed:
     """Raises UnusableInput where no spectrum can be fitted."""
     if setup.is_published:
         windows = setup.windows_mev or setup.recipe.background_windows_mev

@@ -66,14 +66,20 @@ class Windowed:
 
 
 def cut_out(
-    spectra: Sequence[Aligned],
+    spectra: Sequence[Aligned] | AlignedRows,
     window_mev: Interval,
     noise: NoiseModel,
     response: Response | None,
     background_order: int | None,
     power_law_mev: tuple[Interval, Interval] | None = None,
 ) -> Windowed:
-    """As `cut_rows`, of spectra that need not be equally long."""
+    """The spectra in the window, as many channels of each, wherever its zero lies; without those that cannot be fitted.
+
+    background_order: of the background inside the fit, None for none. response: None for lines as they were recorded.
+    power_law_mev: two windows through which a power law is subtracted. Raises UnusableInput where no spectrum is left.
+    """
+    if isinstance(spectra, AlignedRows):
+        return _cut_rows(spectra, window_mev, noise, response, background_order, power_law_mev)
     sizes = [spectrum.counts.size for spectrum in spectra]
     parts: list[Windowed] = []
     fault: UnusableInput | None = None
@@ -81,7 +87,7 @@ def cut_out(
         rows = np.flatnonzero(np.array(sizes) == size)
         stacked = stack_aligned([spectra[row] for row in rows.tolist()], with_fwhm=response is not None)
         try:
-            part = cut_rows(stacked, window_mev, noise, response, background_order, power_law_mev)
+            part = _cut_rows(stacked, window_mev, noise, response, background_order, power_law_mev)
             parts.append(replace(part, rows=rows[part.rows]))
         except UnusableInput as problem:
             fault = fault or problem
@@ -90,19 +96,14 @@ def cut_out(
     return parts[0] if len(parts) == 1 else _joined(parts)
 
 
-def cut_rows(
+def _cut_rows(
     rows: AlignedRows,
     window_mev: Interval,
     noise: NoiseModel,
     response: Response | None,
     background_order: int | None,
-    power_law_mev: tuple[Interval, Interval] | None = None,
+    power_law_mev: tuple[Interval, Interval] | None,
 ) -> Windowed:
-    """The rows in the window, as many channels of each, wherever its zero lies; without those that cannot be fitted.
-
-    background_order: of the background inside the fit, None for none. response: None for lines as they were recorded.
-    power_law_mev: two windows through which a power law is subtracted. Raises UnusableInput where no row is left.
-    """
     chosen, energy, counts, sigma = _cut(rows, window_mev, noise)
     subtracted = np.zeros_like(counts)
     if power_law_mev is not None:
