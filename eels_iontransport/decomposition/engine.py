@@ -111,11 +111,11 @@ def fit(
     masked = ~np.isfinite(data.sigma)
     weight = np.where(masked, 0.0, 1.0 / np.where(masked, 1.0, data.sigma))
     batch = kernels.Batch(
-        np.ascontiguousarray(data.energy_mev, float),
-        weight,
-        np.where(masked, 0.0, np.nan_to_num(data.counts)) * weight,
-        np.ascontiguousarray(data.background, float),
-        np.ascontiguousarray(data.response, float),
+        _plain(data.energy_mev),
+        _plain(weight),
+        _plain(np.where(masked, 0.0, np.nan_to_num(data.counts)) * weight),
+        _plain(data.background),
+        _plain(data.response),
         columns.known(layout, prior_means, problems),
     )
     starts = np.broadcast_to(starts, (problems, *starts.shape[-2:]))
@@ -154,8 +154,13 @@ def draw(
     lines = np.empty((*centre.shape, energy_mev.shape[-1]))
     known = np.isfinite(centre)
     shapes = (np.where(known, p, 1.0) for p in (centre, sigma, gamma))
-    kernels.draw(*(np.ascontiguousarray(a, float) for a in (energy_mev, response, *shapes)), lines)
+    kernels.draw(*(_plain(a) for a in (energy_mev, response, *shapes)), lines)
     return lines
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """The array as kernels are compiled for it; one that is strided or cannot be written would have others compiled."""
+    return np.require(array, float, ("C", "A", "W"))
 
 
 def _in_threads(work: Callable[[int, int], None], problems: int, blocks: int, should_stop: Stop) -> None:
