@@ -118,20 +118,22 @@ def peak_table(peaks: tuple[Peak, ...], layout: Layout, data: Data, fits: Fits, 
     shapes = (centre, sigma, gamma, voigt_fwhm(sigma, gamma))
     # With as many parameters as channels anything fits, and where the search ended nowhere there is nothing to tell.
     fitted = ((fits.degrees > 0) & fits.converged[:, None]).reshape(spectra, 1)
-    area = np.where(fitted, area, np.nan)
+    sigmas, railed, determined = _line_uncertainties(layout, fits, stretch)
+    area_sigma = (fits.area_sigma * np.sqrt(stretch)).reshape(spectra, k)
+    determined &= fitted & (~(area > 0) | np.isfinite(area_sigma))
+    area = np.where(determined, area, np.nan)
     absent = ~(area > 0)  # a line without area has no place and no width
     values = {q: np.where(absent, np.nan, shape) for q, shape in zip(QUANTITIES, shapes)}
     values["area"] = area
-    sigmas, railed = _line_uncertainties(layout, fits, stretch)
     sigmas = {q: np.where(absent, np.nan, sigma) for q, sigma in sigmas.items()}
-    sigmas["area"] = np.where(fitted, (fits.area_sigma * np.sqrt(stretch)).reshape(spectra, k), np.nan)
+    sigmas["area"] = np.where(determined, area_sigma, np.nan)
     railed["area"] = np.zeros((spectra, k), bool)
     return PeakTable(
         peaks=peaks,
         values=values,
         sigmas=sigmas,
         railed=railed,
-        significance=np.where(fitted, (fits.significance / np.sqrt(stretch)).reshape(spectra, k), np.nan),
+        significance=np.where(determined, (fits.significance / np.sqrt(stretch)).reshape(spectra, k), np.nan),
         chi2=chi2.ravel(),
         masked=(data.counts.shape[-1] - data.channels).ravel(),
         optima=np.where(fitted[:, 0], np.repeat(fits.optima, fits.chi2.shape[1]), 0),
@@ -170,11 +172,15 @@ def from_fits(
 
 def _line_uncertainties(
     layout: Layout, fits: Fits, stretch: np.ndarray
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Standard deviations of centre, sigma, gamma and FWHM, (N n, k) each, and which of them railed."""
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
+    """Standard deviations of centre, sigma, gamma and FWHM, (N n, k) each, and which of them railed.
+
+    The last array, (N n, k), says which lines the data determine: all of a line that is neither held nor at a limit.
+    """
     problems, (blocks, k) = len(fits.theta), layout.centre.shape
     sigmas = {q: np.full((problems, blocks, k), np.nan) for q in QUANTITIES[:4]}
     railed = {q: np.zeros((problems, blocks, k), bool) for q in QUANTITIES[:4]}
+    determined = np.ones((problems, blocks, k), bool)
     _, sigma, gamma = layout.line_parameters(fits.theta)
     by_parameter, by_gamma = np.ones_like(sigma), np.zeros_like(sigma)
     if layout.fwhm_limits is not None:
@@ -192,18 +198,22 @@ def _line_uncertainties(
             slopes[:, 3] = (
                 fwhm_by_sigma[:, b, line, None] * slopes[:, 1] + fwhm_by_gamma[:, b, line, None] * slopes[:, 2]
             )
-            covariance = np.nan_to_num(fits.covariance(b, indices))
-            variance = np.einsum("nij,njk,nik->ni", slopes, covariance, slopes) * stretch[:, 0]
+            covariance = fits.covariance(b, indices)
+            unknown = ~np.isfinite(np.diagonal(covariance, axis1=1, axis2=2))
+            variance = np.einsum("nij,njk,nik->ni", slopes, np.nan_to_num(covariance), slopes) * stretch[:, 0]
             at_limit = np.where(indices >= 0, fits.railed[:, indices], False)
             held = ~layout.free[indices] | at_limit
             for row, quantity in enumerate(QUANTITIES[:4]):
                 involved = slopes[:, row] != 0
                 railed[quantity][:, b, line] = np.any(at_limit & involved, axis=1)
-                known = ~railed[quantity][:, b, line] & ~np.all(held | ~involved, axis=1)
-                sigmas[quantity][:, b, line] = np.where(known, np.sqrt(np.maximum(variance[:, row], 0.0)), np.nan)
+                searched = ~railed[quantity][:, b, line] & np.any(involved & ~held, axis=1)
+                known = (variance[:, row] > 0) & ~np.any(involved & ~held & unknown, axis=1)
+                determined[:, b, line] &= known | ~searched
+                variances = np.where(searched & known, variance[:, row], np.nan)
+                sigmas[quantity][:, b, line] = np.sqrt(variances)
     spectra = problems * blocks
     flat = [{q: a.reshape(spectra, k) for q, a in table.items()} for table in (sigmas, railed)]
-    return flat[0], flat[1]
+    return flat[0], flat[1], determined.reshape(spectra, k)
 
 
 def scatter(part: Decomposition, rows: np.ndarray, n: int) -> Decomposition:
