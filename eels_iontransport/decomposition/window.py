@@ -173,10 +173,19 @@ def _stretch(
     channels = first[:, None] + np.arange(-margin, count + margin)
     around = rows.counts[chosen[:, None], np.clip(channels, 0, size - 1)]
     own = slice(margin, margin + count)
-    variance = noise.variance(_smoothed(around)[:, own], rows.summed[chosen, None]) * noise.correlation
+    variance = _variance(around, rows.summed[chosen, None], noise)[:, own]
     channels = channels[:, own]
     energy = rows.first_mev[chosen, None] + rows.step_mev * channels
     return np.where((channels >= 0) & (channels < size), energy, np.nan), around[:, own], variance
+
+
+def _variance(counts: np.ndarray, summed: np.ndarray, noise: NoiseModel) -> np.ndarray:
+    """Variance of the channels of rows (n, m), to which a channel far below zero adds nothing."""
+    variance = noise.variance(_smoothed(counts), summed) * noise.correlation
+    below = np.isfinite(counts) & _masked(counts, np.sqrt(variance))
+    if not below.any():
+        return variance
+    return noise.variance(_smoothed(np.where(below, np.nan, counts)), summed) * noise.correlation
 
 
 def _smoothed(counts: np.ndarray) -> np.ndarray:
