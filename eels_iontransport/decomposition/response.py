@@ -7,16 +7,20 @@ from functools import cached_property
 
 import numpy as np
 
+from ..data.errors import UnusableInput
 from ..measure import zlp
+from . import voigt_sum
 
 REACH_MEV = 120.0  # beyond it the tails hold less than a hundredth of the response
+SHORTEST_REACH_FWHM = 2.0  # a peak cut off nearer than this to its zero does not show its tails
+TOLERABLE_MISFIT = 1e-3  # above it, the centre of a weak line may move by more than a tenth of a meV
 
 
 @dataclass(frozen=True, eq=False)
 class Response:
     """Response on an even grid: energy_mev (r,), density (r,) in 1/meV with unit area, and the FWHM of its ZLP.
 
-    source says where it is from.
+    source says where it is from. Lines are fitted through the sum of Voigts that describes the density.
     """
 
     energy_mev: np.ndarray
@@ -33,15 +37,26 @@ class Response:
         excess = fwhm_mev**2 - self.fwhm_mev**2
         return float(np.sqrt(excess / (8 * np.log(2)))) if excess > 0 else 0.0
 
+    @cached_property
+    def components(self) -> np.ndarray:
+        """The Voigts whose sum the response is, (j, 4): weight, offset_mev, sigma_mev, gamma_mev; weights sum to 1."""
+        return voigt_sum.describe(self.energy_mev, self.density, self.fwhm_mev)
+
+    @cached_property
+    def misfit(self) -> float:
+        """Largest deviation of a line seen through the components from one seen as measured, over its maximum."""
+        return voigt_sum.misfit(self.energy_mev, self.density, self.components)
+
+    @property
+    def is_described(self) -> bool:
+        """Whether the components describe the response well enough for the centres of weak lines."""
+        return self.misfit <= TOLERABLE_MISFIT
+
     def components_for(self, fwhm_mev: float) -> np.ndarray:
-        """The Voigts that make up the response, (j, 4), widened to a ZLP of this FWHM: weight, offset, sigma, gamma."""
+        """The components (j, 4), widened to a ZLP of this FWHM."""
         widened = self.components.copy()
         widened[:, 2] = np.hypot(widened[:, 2], self.broadening(fwhm_mev))
         return widened
-
-    @cached_property
-    def components(self) -> np.ndarray:
-        return _as_voigts(self.energy_mev, self.density)
 
     def transform(self, omega: np.ndarray) -> np.ndarray:
         """Fourier transform at the angular frequencies omega (1/meV), (w,) complex; 1 at omega = 0."""
@@ -52,41 +67,45 @@ class Response:
 def from_vacuum(energy_mev: np.ndarray, counts: np.ndarray) -> Response:
     """Response from a vacuum ZLP whose zero lies at 0 meV; energy_mev, counts: (m,).
 
-    The vacuum has to be far from the specimen: phonon polaritons reach beyond a hundred nm.
+    The vacuum has to be far from the specimen: phonon polaritons reach beyond a hundred nm. Raises UnusableInput for a
+    peak without a width, or cut off.
     """
-    return _normalised(energy_mev, counts, "vacuum ZLP")
+    return _normalised(energy_mev, _without_gaps(counts), "vacuum ZLP")
 
 
 def from_gain_side(energy_mev: np.ndarray, counts: np.ndarray) -> Response:
-    """Response from a specimen spectrum: the gain side, where no loss is, mirrored onto the loss side."""
+    """Response from a specimen spectrum: the gain side, where no loss is, mirrored onto the loss side.
+
+    Raises UnusableInput as `from_vacuum` does.
+    """
+    counts = _without_gaps(counts)
     core = 0.5 * zlp.peak_of(counts).fwhm * (energy_mev[1] - energy_mev[0])
     mirrored = np.interp(-np.abs(energy_mev), energy_mev, counts, left=0.0, right=0.0)
     return _normalised(energy_mev, np.where(np.abs(energy_mev) < core, counts, mirrored), "gain side")
 
 
+def _without_gaps(counts: np.ndarray) -> np.ndarray:
+    """Counts with channels that are not numbers read off their neighbours."""
+    known = np.isfinite(counts)
+    if 2 * known.sum() < counts.size:
+        raise UnusableInput("Most channels of the zero-loss peak hold no number; record it again.")
+    channels = np.arange(counts.size)
+    return np.interp(channels, channels[known], counts[known])
+
+
 def _normalised(energy_mev: np.ndarray, counts: np.ndarray, source: str) -> Response:
-    inside = np.abs(energy_mev) <= min(REACH_MEV, -energy_mev[0])
     step = energy_mev[1] - energy_mev[0]
+    reach = min(REACH_MEV, -energy_mev[0], energy_mev[-1])
+    inside = np.abs(energy_mev) <= min(REACH_MEV, -energy_mev[0])
     fwhm = zlp.peak_of(counts).fwhm * step
-    return Response(energy_mev[inside], counts[inside] / (counts[inside].sum() * step), fwhm, source)
-
-
-def _as_voigts(energy_mev: np.ndarray, density: np.ndarray) -> np.ndarray:
-    """Interim."""
-    from .engine import fit
-    from .problem import Data, Layout
-
-    widths = np.array([[3.0, 0.3], [4.0, 1.0], [3.0, 8.0], [3.0, 30.0]])
-    k = len(widths)
-    start = np.concatenate([np.zeros(k), widths[:, 0], widths[:, 1]])
-    lower = np.concatenate([np.full(k, -3.0), np.full(k, 0.5), np.full(k, 0.01)])
-    upper = np.concatenate([np.full(k, 3.0), np.full(k, 15.0), np.full(k, 60.0)])
-    index = np.arange(3 * k).reshape(3, 1, k)
-    layout = Layout(*index, np.full(k, -1), lower, upper)
-    sigma = 0.01 * np.maximum(density, 1e-5 * density.max())
-    plain = np.array([[[[1.0, 0.0, 0.0, 0.0]]]])
-    data = Data(*(a[None, None] for a in (energy_mev, density, sigma)), np.empty((1, 1, 0, energy_mev.size)), plain)
-    fits = fit(layout, data, start[None])
-    centre, s, g = (p[0, 0] for p in layout.line_parameters(fits.theta))
-    weight = fits.areas[0, 0]
-    return np.stack([weight / weight.sum(), centre, s, g], axis=-1)[weight > 0]
+    area = counts[inside].sum() * step
+    if not (fwhm > 0 and area > 0):
+        raise UnusableInput(
+            f"The response cannot be taken from the {source}: it shows no peak with a width; record it again."
+        )
+    if reach < SHORTEST_REACH_FWHM * fwhm:
+        raise UnusableInput(
+            f"The response cannot be taken from the {source}: its peak is {fwhm:.0f} meV wide and seen to {reach:.0f} "
+            "meV only; change the energy offset, or choose a finer dispersion."
+        )
+    return Response(energy_mev[inside], counts[inside] / area, fwhm, source)

@@ -13,7 +13,8 @@ MOST = 6
 DESCRIBED = 5e-4  # misfit with which no further Voigt is added: a centre moves by about 0.02 meV for it
 LINE_SIGMA_MEV = 2.0  # of the line, as wide as lines of solids are, through which the misfit is seen
 
-# Deviations count in parts of this: lines are as high as the response is, so that what matters of them is absolute.
+# Deviations count in parts of this. A line is fitted on a background that is noisier than its tails: what matters is
+# how far it is off in parts of its height. Noise is below this for any peak of more than some thousand counts.
 _RELATIVE, _OF_MAXIMUM = 0.02, 3e-3
 _CORE_FWHM, _GROWTH = 2.0, 1.1  # channels are binned further than this from the zero, in bins that grow by this factor
 
@@ -27,15 +28,17 @@ _UPPER = (12.0, 20.0, 20.0)
 def describe(energy_mev: np.ndarray, density: np.ndarray, fwhm_mev: float) -> np.ndarray:
     """Voigts (j, 4) whose sum is a peak of unit area: weight, offset_mev, sigma_mev, gamma_mev; weights sum to 1.
 
-    energy_mev, density: (r,), an even grid, about 0. As many Voigts as it takes for a misfit of DESCRIBED, MOST at most.
+    energy_mev, density: (r,), an even grid, about 0. No more Voigts than a misfit of DESCRIBED takes, and MOST at most.
     """
     unit = fwhm_mev / np.sqrt(8 * np.log(2))
     energy, values = _binned(energy_mev, density, _CORE_FWHM * fwhm_mev)
     tolerance = np.hypot(_RELATIVE * values, _OF_MAXIMUM * values.max())
     candidates = np.column_stack([unit * _CANDIDATES, np.full(len(_CANDIDATES), _GAMMA * unit)])
+    tried = _profiles(energy, candidates) / tolerance
     voigts = np.empty((0, 4))
     while len(voigts) < MOST:
-        new = _most_helpful(candidates, voigts, energy, values, tolerance)
+        there = _profiles(energy, voigts[:, 1:]) / tolerance
+        new = candidates[_most_helpful(tried, there, values / tolerance - voigts[:, 0] @ there)]
         found = _fitted(np.vstack([voigts[:, 1:], new]), energy, values, tolerance, unit)
         if len(found) <= len(voigts):  # none is missing anywhere
             break
@@ -49,13 +52,14 @@ def describe(energy_mev: np.ndarray, density: np.ndarray, fwhm_mev: float) -> np
 def misfit(energy_mev: np.ndarray, density: np.ndarray, voigts: np.ndarray) -> float:
     """Largest deviation of a line seen through the Voigts from the line seen through the density, over its maximum.
 
-    Areas within the grid are made equal: that of a line is free.
+    The area of the line through the Voigts is the best one: areas are free in every fit.
     """
     width = LINE_SIGMA_MEV / (energy_mev[1] - energy_mev[0])
-    described = total(energy_mev, voigts)
-    deviation = described * (density.sum() / described.sum()) - density
-    seen, missed = (gaussian_filter1d(curve, width, mode="constant") for curve in (density, deviation))
-    return float(np.abs(missed).max() / seen.max())
+    seen, described = (
+        gaussian_filter1d(curve, width, mode="constant") for curve in (density, total(energy_mev, voigts))
+    )
+    area = (seen @ described) / (described @ described)
+    return float(np.abs(area * described - seen).max() / seen.max())
 
 
 def total(energy_mev: np.ndarray, voigts: np.ndarray) -> np.ndarray:
@@ -76,21 +80,17 @@ def _binned(energy: np.ndarray, density: np.ndarray, core_mev: float) -> tuple[n
     edges = np.unique(np.concatenate([zero - distance, zero + distance]))
     edges = edges[(edges >= 0) & (edges <= energy.size)]
     widths = np.diff(edges)
-    within = slice(0, edges[-1])
-    return tuple(np.add.reduceat(a[within], edges[:-1]) / widths for a in (energy, density))
+    means = np.add.reduceat(np.stack([energy, density])[:, : edges[-1]], edges[:-1], axis=1) / widths
+    return means[0], means[1]
 
 
-def _most_helpful(
-    candidates: np.ndarray, voigts: np.ndarray, energy: np.ndarray, values: np.ndarray, tolerance: np.ndarray
-) -> np.ndarray:
-    """The candidate (3,) that takes away most of the deviations if all areas may change."""
-    tried, there = _profiles(energy, candidates) / tolerance, _profiles(energy, voigts[:, 1:]) / tolerance
-    residual = values / tolerance - voigts[:, 0] @ there
+def _most_helpful(tried: np.ndarray, there: np.ndarray, residual: np.ndarray) -> int:
+    """Which of the tried lines (c, m) takes away most of the residual (m,) if those there (j, m) may change in area."""
     basis, _ = np.linalg.qr(there.T)
     new = tried - tried @ basis @ basis.T
-    # One that the Voigts make up already has no direction of its own, only rounding.
+    # One that the lines make up already has no direction of its own, only rounding.
     length = (new**2).sum(axis=1) + 1e-9 * (tried**2).sum(axis=1)
-    return candidates[np.argmax(np.maximum(new @ residual, 0.0) ** 2 / length)]
+    return int(np.argmax(np.maximum(new @ residual, 0.0) ** 2 / length))
 
 
 def _fitted(
@@ -99,7 +99,8 @@ def _fitted(
     """Voigts (j, 4) fitted from the shapes (j, 3) on, less those without area."""
     count = len(shapes)
     lower, upper = (unit * np.repeat(limits, count) for limits in (_LOWER, _UPPER))
-    layout = Layout(*np.arange(3 * count).reshape(3, 1, count), np.full(count, -1), lower, upper)
+    centre, sigma, gamma = np.arange(3 * count).reshape(3, 1, count)
+    layout = Layout(centre, sigma, gamma, np.full(count, -1), lower, upper)
     plain = np.array([1.0, 0.0, 0.0, 0.0])[None, None, None]
     none = np.empty((1, 1, 0, energy.size))
     data = Data(energy[None, None], values[None, None], tolerance[None, None], none, plain)
