@@ -60,9 +60,9 @@ class Prepared:
         return aligned_sum(self.spectra, mask, self.zero.position_ev)
 
 
-def prepare(spectra: Spectra) -> Prepared:
-    """Measure noise and zero-loss peaks of every row."""
-    noise = noises.for_spectra(spectra)
+def prepare(spectra: Spectra, noise: NoiseModel | None = None) -> Prepared:
+    """Measure noise, unless it is known, and zero-loss peaks of every row."""
+    noise = noise or noises.for_spectra(spectra)
     zero = zlp.measure(spectra, noise.variance_per_count * noise.correlation)
     return Prepared(spectra, noise, zero, zlp.integral(spectra, zero.position_ev, ev(ZLP_HALF_WIDTH_MEV)))
 

@@ -51,10 +51,9 @@ class AlignedRows:
     summed: np.ndarray
 
 
-def aligned_rows(counts: np.ndarray, energy: EnergyAxis, zero: zlp.ZeroLoss) -> AlignedRows:
-    """Rows (n, m) on an axis, with the zero-loss peaks of them all."""
-    first_mev = mev(energy.offset_ev - zero.position_ev)
-    return AlignedRows(counts, first_mev, mev(energy.step_ev), mev(zero.fwhm_ev), np.ones(len(counts)))
+def aligned_rows(counts: np.ndarray, energy: EnergyAxis, zero_ev: np.ndarray, fwhm_ev: np.ndarray) -> AlignedRows:
+    """Single spectra (n, m) on an axis, with the zeros and widths (n,) of their zero-loss peaks."""
+    return AlignedRows(counts, mev(energy.offset_ev - zero_ev), mev(energy.step_ev), mev(fwhm_ev), np.ones(len(counts)))
 
 
 def stack_aligned(spectra: Sequence[Aligned], *, with_fwhm: bool) -> AlignedRows:
@@ -98,6 +97,12 @@ class RunningSum:
         if len(shifts):
             self._lowest, self._highest = min(self._lowest, shifts.min()), max(self._highest, shifts.max())
             self.rows += len(shifts)
+
+    def take(self, other: RunningSum) -> None:
+        """Add the rows of another sum on the same axis."""
+        self._counts += other._counts
+        self._lowest, self._highest = min(self._lowest, other._lowest), max(self._highest, other._highest)
+        self.rows += other.rows
 
     def aligned(self) -> Aligned | None:
         """What all rows cover, from the zero of the sum; None where that is nothing, or has no zero-loss peak."""

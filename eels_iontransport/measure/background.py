@@ -21,7 +21,10 @@ def log_polynomial(energy_mev: np.ndarray, order: int) -> np.ndarray:
     A cubic from 22 meV describes the measured tails of a monochromated ZLP, which no power law does.
     """
     ratio = energy_mev / REFERENCE_MEV
-    return np.array([ratio**-2.0 * np.log(ratio) ** j for j in range(order + 1)])
+    logarithm, basis = np.log(ratio), [1 / ratio**2]
+    for _ in range(order):
+        basis.append(basis[-1] * logarithm)
+    return np.array(basis)
 
 
 @dataclass(frozen=True, eq=False)
