@@ -119,7 +119,7 @@ def fit(
         columns.known(layout, prior_means, problems),
     )
     starts = np.broadcast_to(starts, (problems, *starts.shape[-2:]))
-    flat = np.ascontiguousarray(np.where(columns.order >= 0, starts[:, :, columns.order], 0.0))
+    flat = _plain(np.where(columns.order >= 0, starts[:, :, columns.order], 0.0))
     lines, q, width = layout.centre.shape[1], data.background.shape[2], columns.private + columns.shared.size
     results = kernels.Results(
         np.empty((problems, columns.order.size)),

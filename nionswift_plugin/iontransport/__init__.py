@@ -6,6 +6,7 @@ from typing import Any
 
 from . import live, menus
 from .panel import panel
+from .warming import Warming
 
 live.register()  # before a project that holds its computations is opened
 
@@ -18,7 +19,10 @@ class IonTransportExtension:
     def __init__(self, api_broker: Any) -> None:
         panel.register()
         self._unregister_menus = menus.register()
+        self._warming = Warming()
+        self._warming.start()
 
     def close(self) -> None:
+        self._warming.stop()
         self._unregister_menus()
         panel.unregister()

@@ -22,8 +22,11 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from numba.extending import is_jitted
 
-from eels_iontransport.decomposition import compiling
+from eels_iontransport.decomposition import compiling, engine
+from eels_iontransport.decomposition.problem import Data, FwhmLimits, Layout, Prior
+from eels_iontransport.decomposition.warm import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 DECOMPOSITION = ROOT / "eels_iontransport" / "decomposition"
@@ -381,6 +384,66 @@ def test_kernels_use_nothing_that_is_compiled_from_another_file() -> None:
         ("numba", 0),
         ("compiling", 1),
     }
+
+
+def entry_points() -> dict[str, Any]:
+    from eels_iontransport.decomposition import kernels
+    from eels_iontransport.decomposition.kernel_cache import KernelCache
+
+    return {
+        name: value
+        for name, value in vars(kernels).items()
+        if is_jitted(value) and isinstance(value._cache, KernelCache)
+    }
+
+
+def unusual(array: np.ndarray, how: str) -> np.ndarray:
+    """The same numbers, stored in another way."""
+    if how == "read-only":
+        array = array.copy()
+        array.flags.writeable = False
+    elif how == "strided":
+        array = np.repeat(array, 2, axis=-1)[..., ::2]
+    elif how == "transposed":
+        array = np.asfortranarray(array)
+    elif how == "single":
+        array = array.astype(np.float32)
+    elif how == "of another byte order":
+        array = array.astype(">f8")
+    return array
+
+
+@pytest.mark.parametrize("spectra", [1, 3])
+@pytest.mark.parametrize("how", ["plain", "read-only", "strided", "transposed", "single", "of another byte order"])
+def test_warm_compiles_what_any_fit_needs(how: str, spectra: int) -> None:
+    """Of each entry point one version: each further one would cost whoever needs it the better part of a minute."""
+    warm()
+    entries = entry_points()
+    assert {name: len(entry.signatures) for name, entry in entries.items()} == dict.fromkeys(("fit_batch", "draw"), 1)
+    energy_mev = np.broadcast_to(np.arange(40.0, 60.0), (2, spectra, 20))
+    counts = 1e3 / (1.0 + ((energy_mev - 50.0) / 4.0) ** 2)
+    background = np.stack([np.ones_like(counts), energy_mev / 50.0], axis=2)
+    response = np.broadcast_to([1.0, 0.0, 0.0, 0.0], (2, spectra, 1, 4))
+    arrays = [unusual(array, how) for array in (energy_mev, counts, np.sqrt(counts), background, response)]
+    indices = np.arange(3 * spectra).reshape(3, spectra, 1)
+    lower, upper = (np.repeat(limits, spectra) for limits in ([45.0, 1.0, 0.5], [55.0, 6.0, 6.0]))
+    prior = Prior(np.array([0]), np.array([50.0]), np.eye(1))
+    limits = FwhmLimits((2.0, 20.0), np.full(1, 0.5), np.full(1, 8.0))
+    for priors, fwhm_limits in (((), None), ((prior,), None), ((), limits)):
+        layout = Layout(*indices, np.array([-1]), lower, upper, priors, fwhm_limits)
+        engine.fit(layout, Data(*arrays), unusual(0.5 * (lower + upper)[None], how))
+    engine.draw(arrays[0][0], arrays[4][0], *(unusual(np.full((spectra, 1), v), how) for v in (50.0, 3.0, 1.0)))
+    assert all(len(entry.signatures) == 1 for entry in entries.values())
+
+
+def test_no_threads_of_numba_are_started() -> None:
+    code = (
+        "import sys, numba; from eels_iontransport.decomposition.warm import warm; warm()\n"
+        "try: print(numba.threading_layer())\n"
+        "except ValueError: print([m for m in sys.modules if m.endswith(('omppool', 'tbbpool', '.workqueue'))])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout.strip() == "[]"
 
 
 def test_no_kernel_starts_threads() -> None:
