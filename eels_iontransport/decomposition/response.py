@@ -101,7 +101,7 @@ def _normalised(energy_mev: np.ndarray, counts: np.ndarray, source: str) -> Resp
     area = counts[inside].sum() * step
     if not (fwhm > 0 and area > 0):
         raise UnusableInput(
-            f"The response cannot be taken from the {source}: it shows no peak with a width; record it again."
+            f"The response cannot be taken from the {source}: it shows no whole, unsaturated peak; record it again."
         )
     if reach < SHORTEST_REACH_FWHM * fwhm:
         raise UnusableInput(
