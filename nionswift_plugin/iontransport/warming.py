@@ -21,10 +21,11 @@ _LOG = logging.getLogger(__name__)
 
 DELAY_S = 2.0  # the host opens its window first
 _PATIENCE_S = 900.0  # with a process that compiles
-_BACKGROUND = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
+_WITHOUT_CONSOLE = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # of Windows
 _PYTHON = re.compile(r"pythonw?(3(\.\d+)?)?t?(\.exe)?", re.IGNORECASE)
 
 # Its standard input is a pipe that nothing is written to: when it closes, this process has ended or lost interest.
+# It runs at full priority, since a fit may be waiting for it.
 _COMPILE = """
 import os, sys, threading
 
@@ -36,8 +37,6 @@ if sys.hexversion != int(sys.argv[1]):
     sys.exit(1)
 sys.path[:] = sys.argv[2:]
 threading.Thread(target=end_with_parent, daemon=True).start()
-if hasattr(os, "nice"):
-    os.nice(10)
 from eels_iontransport.decomposition.warm import warm
 warm()
 """
@@ -117,7 +116,7 @@ class Warming:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                creationflags=_BACKGROUND,
+                creationflags=_WITHOUT_CONSOLE,
             )
         with self._process as process:  # leaving it closes the pipe, and that ends the process
             return process.wait(_PATIENCE_S)
