@@ -22,7 +22,9 @@ EDGES_PIXELS = (0.3, 0.6, 1.2)  # standard deviations of the boundary's smooth e
 PLATEAU = 3.3  # width over edge from which the middle holds 90 % of the boundary, so that its level is really seen
 PLACES_PER_PIXEL = 4
 MOST_PLACES = 200
-_CHUNK = 500  # candidates worked on at a time, for memory
+_CHUNK = 250  # candidates worked on at a time, for the processor's cache
+_FLAT = 5.9  # so many widths of an error function from its middle it is 0 or 1 to the last digit
+_SAME = 1e-12  # part of a function's square that is left of it where another says all that it says
 PURE_BOUNDARY, PURE_GRAIN = 0.9, 0.01  # share of the boundary in a pixel that is its own, and in one of a grain
 DIP_OVER_STEP = 15.0  # improvement by a level of the boundary's own; below, two levels and a step say as much
 COMPONENTS = 3
@@ -50,12 +52,57 @@ class _Candidate(NamedTuple):
     edge: float
 
 
-class _Line(NamedTuple):
-    """The usable pixels: position (n,), profiles and their errors (n, p)."""
+class _Line:
+    """The usable pixels: position (n,), profiles and their errors (n, p), ready for fits of boundaries."""
 
-    x: np.ndarray
-    profiles: np.ndarray
-    sigma: np.ndarray
+    def __init__(self, x: np.ndarray, profiles: np.ndarray, sigma: np.ndarray) -> None:
+        self.x, self.profiles = x, profiles
+        self._weights = 1 / sigma.T**2
+        slope = (x - x.mean()) / max(float(np.ptp(x)), 1e-300)
+        plain = np.stack([np.ones_like(x), slope], axis=1) / sigma.T[:, :, None]
+        straight = np.linalg.qr(plain)[0]  # (p, n, 2): what a straight line takes up
+        left = (profiles / sigma).T[:, :, None]
+        left = left - straight @ (straight.transpose(0, 2, 1) @ left)
+        self._columns = np.concatenate([straight, left], axis=2) / sigma.T[:, :, None]
+        self.straight = float((left**2).sum())  # chi-squared of straight lines
+
+    def misfits(self, candidates: np.ndarray) -> np.ndarray:
+        """Chi-squared of every candidate (c, 3), its levels and slope fitted; (c,)."""
+        parts = [self._misfits(candidates[i : i + _CHUNK]) for i in range(0, len(candidates), _CHUNK)]
+        return np.concatenate(parts)
+
+    def misfit(self, candidate: _Candidate) -> float:
+        """The same for one candidate, with less ado."""
+        place = candidate.centre + candidate.width * np.array([[-0.5], [0.5]])
+        risen = 0.5 * (1 + erf((self.x - place) / (np.sqrt(2) * candidate.edge)))
+        misfit = self.straight
+        for weight, columns in zip(self._weights, self._columns):
+            with_columns = risen @ columns
+            products = (risen * weight) @ risen.T - with_columns[:, :2] @ with_columns[:, :2].T
+            misfit -= float(_gain(*products[[0, 0, 1], [0, 1, 1]], *with_columns[:, 2]))
+        return misfit
+
+    def _misfits(self, candidates: np.ndarray) -> np.ndarray:
+        centre, width, edge = candidates.T[:, :, None]
+        first, second = _risen(self.x, centre - 0.5 * width, edge), _risen(self.x, centre + 0.5 * width, edge)
+        products = first * first, first * second, second * second
+        misfit = np.full(len(candidates), self.straight)
+        for weight, columns in zip(self._weights, self._columns):
+            a, b = first @ columns, second @ columns
+            aa, ab, bb = (
+                product @ weight - (c[:, :2] * d[:, :2]).sum(axis=1)
+                for product, c, d in zip(products, (a, a, b), (a, b, b), strict=True)
+            )
+            misfit -= _gain(aa, ab, bb, a[:, 2], b[:, 2])
+        return misfit
+
+
+def _gain(aa: np.ndarray, ab: np.ndarray, bb: np.ndarray, ay: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """What two functions take off chi-squared, by their products with each other and with the data, all (c,)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        own, left = bb - ab**2 / aa, by - ab / aa * ay
+        first = np.where(aa > 0, ay**2 / aa, 0.0)
+        return first + np.where(own > _SAME * bb, left**2 / own, 0.0)
 
 
 def find(position_nm: np.ndarray, profiles: np.ndarray, sigma: np.ndarray) -> Boundary:
@@ -73,12 +120,12 @@ def find(position_nm: np.ndarray, profiles: np.ndarray, sigma: np.ndarray) -> Bo
     step = float(np.median(np.diff(position_nm)))
     line = _Line(x, profiles[usable], sigma[usable])
     candidates = _candidates(x, step)
-    misfits = _misfits(line, candidates)
+    misfits = line.misfits(candidates)
     chosen, least = _best(line, candidates, misfits, step)
-    straight, freedom = _straight(line), line.profiles.size - 2 * line.profiles.shape[1]
+    freedom = line.profiles.size - 2 * line.profiles.shape[1]
     widened = max(1.0, least / max(freedom - 2 * line.profiles.shape[1] - 3, 1))
     # Where the errors are too small, their scale is fitted too, and likelihoods compare by the logarithm.
-    improvement = straight - least if widened == 1.0 else freedom * float(np.log(straight / least))
+    improvement = line.straight - least if widened == 1.0 else freedom * float(np.log(line.straight / least))
     found = Boundary(None, chosen.centre, _centre_sigma(candidates, misfits / widened, step), chosen.width, improvement)
     if improvement < BELIEVED[min(line.profiles.shape[1], max(BELIEVED))]:
         message = "No boundary stands out of the noise along the line; give the regions."
@@ -117,56 +164,41 @@ def shares(
     position_nm: np.ndarray, centre_nm: float | np.ndarray, width_nm: float | np.ndarray, edge_nm: float | np.ndarray
 ) -> np.ndarray:
     """Shares of grain 1, boundary and grain 2 at positions (n,); (n, 3), rows sum to one. Columns broadcast."""
-    scale = np.sqrt(2) * edge_nm
-    left = 0.5 * (1 + erf((position_nm - (centre_nm - 0.5 * width_nm)) / scale))
-    right = 0.5 * (1 + erf((position_nm - (centre_nm + 0.5 * width_nm)) / scale))
+    left = _risen(position_nm, centre_nm - 0.5 * width_nm, edge_nm)
+    right = _risen(position_nm, centre_nm + 0.5 * width_nm, edge_nm)
     return np.stack([1 - left, left - right, right], axis=-1)
 
 
-def _candidates(x: np.ndarray, step: float) -> list[_Candidate]:
-    """Places, widths and edges to try, each with grains of at least three pixels beside it."""
+def _risen(x: np.ndarray, place: float | np.ndarray, edge: float | np.ndarray) -> np.ndarray:
+    """A smooth step from 0 to 1 at a place, at x; all broadcast."""
+    distance = (x - place) / (np.sqrt(2) * edge)
+    result = (distance > 0).astype(float)
+    near = np.abs(distance) < _FLAT
+    result[near] = 0.5 * (1 + erf(distance[near]))
+    return result
+
+
+def _candidates(x: np.ndarray, step: float) -> np.ndarray:
+    """Places, widths and edges to try (c, 3), each with grains of at least three pixels beside it."""
     length = x[-1] - x[0]
-    widths = [0.0, *np.geomspace(step, max(WIDEST * length, 2 * step), WIDTHS)]
+    widths = np.array([0.0, *np.geomspace(step, max(WIDEST * length, 2 * step), WIDTHS)])
     margin = (MINIMUM_GRAIN_PIXELS - 0.5) * step
-    return [
-        _Candidate(float(centre), float(width), edge * step)
-        for centre in np.arange(x[0] + margin, x[-1] - margin, max(step / PLACES_PER_PIXEL, length / MOST_PLACES))
-        for width in widths
-        for edge in EDGES_PIXELS
-        if width == 0 or width >= 0.99 * PLATEAU * edge * step
-        if centre - 0.5 * width >= x[0] + margin and centre + 0.5 * width <= x[-1] - margin
-    ]
+    centres = np.arange(x[0] + margin, x[-1] - margin, max(step / PLACES_PER_PIXEL, length / MOST_PLACES))
+    grid = np.meshgrid(centres, widths, np.array(EDGES_PIXELS) * step, indexing="ij")
+    centre, width, edge = (axis.ravel() for axis in grid)
+    seen = (width == 0) | (width >= 0.99 * PLATEAU * edge)
+    inside = (centre - 0.5 * width >= x[0] + margin) & (centre + 0.5 * width <= x[-1] - margin)
+    return np.stack([centre, width, edge], axis=1)[seen & inside]
 
 
-def _misfits(line: _Line, candidates: list[_Candidate]) -> np.ndarray:
-    """Chi-squared of every candidate, its levels and slope fitted; (candidates,)."""
-    slope = (line.x - line.x.mean()) / max(float(np.ptp(line.x)), 1e-300)
-    result = []
-    for first in range(0, len(candidates), _CHUNK):
-        chunk = candidates[first : first + _CHUNK]
-        centre, width, edge = (np.array(column)[:, None] for column in zip(*chunk, strict=True))
-        slopes = np.broadcast_to(slope, (len(chunk), len(line.x)))[..., None]
-        basis = np.concatenate([slopes, shares(line.x, centre, width, edge)[..., [0, 2, 1]]], axis=-1)
-        pairs = zip(line.profiles.T, line.sigma.T, strict=True)
-        result.append(sum(_chi_squared(basis / error[:, None], profile / error) for profile, error in pairs))
-    return np.concatenate(result)
-
-
-def _straight(line: _Line) -> float:
-    """Chi-squared of a straight line through each profile."""
-    basis = np.stack([np.ones_like(line.x), line.x - line.x.mean()], axis=-1)[None]
-    pairs = zip(line.profiles.T, line.sigma.T, strict=True)
-    return float(sum(_chi_squared(basis / error[:, None], profile / error)[0] for profile, error in pairs))
-
-
-def _best(line: _Line, candidates: list[_Candidate], misfits: np.ndarray, step: float) -> tuple[_Candidate, float]:
+def _best(line: _Line, candidates: np.ndarray, misfits: np.ndarray, step: float) -> tuple[_Candidate, float]:
     """The best candidate and its chi-squared: a step unless a level of the boundary's own says clearly more."""
-    steps = np.array([candidate.width == 0 for candidate in candidates])
+    steps = candidates[:, 1] == 0
     dip, stepped = (int(np.flatnonzero(which)[np.argmin(misfits[which])]) for which in (~steps, steps))
     scale = max(1.0, misfits[dip] / max(line.profiles.size, 1))
     if misfits[stepped] - misfits[dip] < DIP_OVER_STEP * scale:
-        return candidates[stepped], float(misfits[stepped])
-    return _refined(line, candidates[dip], step)
+        return _Candidate(*candidates[stepped].tolist()), float(misfits[stepped])
+    return _refined(line, _Candidate(*candidates[dip].tolist()), step)
 
 
 def _refined(line: _Line, start: _Candidate, step: float) -> tuple[_Candidate, float]:
@@ -176,24 +208,16 @@ def _refined(line: _Line, start: _Candidate, step: float) -> tuple[_Candidate, f
         centre, width, edge = parameters * step
         if abs(centre - start.centre) > step or not PLATEAU * max(edge, 0.2 * step) <= width <= 2 * start.width:
             return np.inf
-        return float(_misfits(line, [_Candidate(centre, width, edge)])[0])
+        return line.misfit(_Candidate(centre, width, edge))
 
     found = minimize(misfit, np.array(start) / step, method="Nelder-Mead", options={"maxiter": 120, "xatol": 0.01})
     centre, width, edge = (float(value) for value in found.x * step)
     return _Candidate(centre, width, edge), float(found.fun)
 
 
-def _chi_squared(basis: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Sum of squares left of values (n,) by bases (candidates, n, k)."""
-    orthogonal, triangle = np.linalg.qr(basis)
-    used = np.abs(np.einsum("ckk->ck", triangle)) > 1e-9 * np.linalg.norm(basis, axis=1)
-    return (values**2).sum() - (((values @ orthogonal) ** 2) * used).sum(axis=-1)
-
-
-def _centre_sigma(candidates: list[_Candidate], misfits: np.ndarray, step: float) -> float:
+def _centre_sigma(candidates: np.ndarray, misfits: np.ndarray, step: float) -> float:
     """Spread of the centres, weighted by their likelihood, and of the grid."""
-    centres = np.array([candidate.centre for candidate in candidates])
-    weight = np.exp(-0.5 * (misfits - misfits.min()))
+    centres, weight = candidates[:, 0], np.exp(-0.5 * (misfits - misfits.min()))
     mean = np.average(centres, weights=weight)
     spread = np.sqrt(np.average((centres - mean) ** 2, weights=weight))
     return float(np.hypot(spread, step / PLACES_PER_PIXEL / np.sqrt(12)))

@@ -82,10 +82,11 @@ def profile(
     pair = [fit.index(element) for element in ratio]
     shapes = fit.shapes(shift)
     slopes = (fit.shapes(shift + 0.01) - fit.shapes(shift - 0.01)) / 0.02
-    for i in np.flatnonzero(data.usable).tolist():
-        amounts, covariance = _amounts(data, i, shapes, slopes)
-        result.amounts[i], result.amounts_sigma[i] = amounts, np.sqrt(np.diag(covariance))
-        result.value[i], result.sigma[i] = values.quotient(amounts, covariance, pair)
+    rows = np.flatnonzero(data.usable)
+    amounts, covariance = _amounts(data, rows, shapes, slopes)
+    result.amounts[rows] = amounts
+    result.amounts_sigma[rows] = np.sqrt(np.einsum("nkk->nk", covariance))
+    result.value[rows], result.sigma[rows] = values.quotients(amounts, covariance, pair)
     return result
 
 
@@ -135,28 +136,44 @@ def change(
     return Change(ratios, relative, plain, elements, fit, unique(flags))
 
 
-def _amounts(data: EdgeData, i: int, shapes: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Amounts of each edge in pixel i and their covariance."""
-    weight = 1 / np.sqrt(data.variance[i] * data.noise.correlation)
-    background = edgefit.log_polynomial(data.energy_ev, edgedata.background_exponent(data, data.counts[i]), data.order)
-    basis = np.concatenate([background, shapes])
-    solution, _ = _linear(basis * weight, data.counts[i] * weight)
-    moved = -(solution[-len(shapes) :] @ slopes) * SHIFT_DOUBT_EV  # the change by a shift of one prior sigma
-    basis = np.concatenate([background, shapes, moved[None]]) * weight
-    prior = np.zeros((len(basis), 1))
-    prior[-1] = 1.0
-    solution, covariance = _linear(np.hstack([basis, prior]), np.append(data.counts[i] * weight, 0.0))
-    own = slice(len(background), len(background) + len(shapes))
-    return solution[own], covariance[own, own]
+def _amounts(data: EdgeData, rows: np.ndarray, shapes: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Amounts (r, K) of each edge in some pixels and their covariances (r, K, K).
+
+    A shift of a pixel's own by one prior sigma, small enough to be linear, is one function more.
+    """
+    counts, weight = data.counts[rows], 1 / np.sqrt(data.variance[rows] * data.noise.correlation)
+    exponents = edgedata.background_exponents(data, counts)
+    background = edgefit.log_polynomial(data.energy_ev, exponents, data.order)
+    first = background.shape[1]
+    basis = np.empty((len(rows), first + len(shapes) + 1, counts.shape[1]))
+    basis[:, :first] = background
+    basis[:, first:-1] = shapes
+    basis[:, -1] = 0.0
+    basis *= weight[:, None]
+    target = (basis @ (counts * weight)[..., None])[..., 0]
+    normal = basis @ basis.transpose(0, 2, 1)
+    without_shift = _solved(normal[:, :-1, :-1], target[:, :-1])[0]
+    moved = -(without_shift[:, first:] @ slopes) * SHIFT_DOUBT_EV * weight
+    across = (basis @ moved[..., None])[..., 0]
+    normal[:, :, -1] = normal[:, -1, :] = across
+    normal[:, -1, -1] = np.einsum("rm,rm->r", moved, moved) + 1.0
+    target[:, -1] = np.einsum("rm,rm->r", moved, counts * weight)
+    solution, covariance = _solved(normal, target)
+    own = slice(first, first + len(shapes))
+    return solution[:, own], covariance[:, own, own]
 
 
-def _linear(basis: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least squares of values (m,) by the rows of basis (p, m): coefficients and covariance for unit variance."""
-    scale = np.sqrt((basis**2).sum(axis=1))
+def _solved(normal: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients (n, p) of normal equations (n, p, p), and their covariances for unit variance."""
+    scale = np.sqrt(np.einsum("npp->np", normal))
     scale[scale == 0] = 1.0
-    scaled = basis / scale[:, None]
-    inverse = np.linalg.pinv(scaled @ scaled.T)
-    return inverse @ (scaled @ values) / scale, inverse / np.outer(scale, scale)
+    scaled = normal / (scale[:, :, None] * scale[:, None, :])
+    try:
+        inverse = np.linalg.inv(scaled)
+    except np.linalg.LinAlgError:  # a shape that is nowhere in the channels
+        inverse = np.linalg.pinv(scaled)
+    inverse /= scale[:, :, None] * scale[:, None, :]
+    return (inverse @ target[..., None])[..., 0], inverse
 
 
 def _ratios(fits: list[edgefit.EdgeFit], pair: list[int], present: list[str]) -> tuple[dict[str, Value], Value]:

@@ -11,7 +11,7 @@ from ..data.noise import NoiseModel
 from ..data.spectrum import EnergyAxis, Spectra
 from ..materials.recipe import Interval
 
-_ITERATIONS = 30
+_ITERATIONS, _CONVERGED = 30, 1e-11
 _POISSON = NoiseModel("assumed", 1.0)
 
 
@@ -70,14 +70,12 @@ def power_law_background(
     energy = spectra.energy.energies_ev[window] - shift_ev
     reference = float(np.exp(np.log(energy).mean()))
     n = len(spectra.rows)
-    usable = spectra.valid if plural is None else spectra.valid & np.isfinite(plural).all(axis=1)
     result = PowerLaws(np.full(n, np.nan), np.full(n, np.nan), np.full((n, 2, 2), np.nan), reference)
-    logarithm = np.log(energy / reference)
-    for i in np.flatnonzero(usable):
-        aside = np.zeros(energy.size) if plural is None else plural[i, window]
-        fit = _fit(logarithm, spectra.rows[i, window] - aside, noise, aside)
-        if fit is not None:
-            (result.level[i], result.exponent[i]), result.covariance[i] = fit
+    usable = spectra.valid if plural is None else spectra.valid & np.isfinite(plural[:, window]).all(axis=1)
+    rows = np.flatnonzero(usable)
+    aside = np.zeros((rows.size, energy.size)) if plural is None else plural[rows, window]
+    fitted = _fit(np.log(energy / reference), spectra.rows[rows, window] - aside, noise, aside)
+    result.level[rows], result.exponent[rows], result.covariance[rows] = fitted
     return result
 
 
@@ -167,23 +165,31 @@ def covered_channels(axis: EnergyAxis, window_ev: Interval, shift_ev: float, kin
 
 def _fit(
     logarithm: np.ndarray, counts: np.ndarray, noise: NoiseModel, aside: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """(level, exponent) by Gauss-Newton and their covariance; None where there is nothing to fit.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Level and exponent (n,) of spectra (n, m) by Gauss-Newton and their covariance (n, 2, 2); nan without counts.
 
     Weights come from the model, not from the counts: low counts would otherwise pull the fit down.
     """
-    if counts.mean() <= 0:
-        return None
-    parameters = np.array([np.log(counts.mean()), 3.0])
-    for _ in range(_ITERATIONS):
-        model = np.exp(parameters[0] - parameters[1] * logarithm)
-        jacobian = np.stack([model, -logarithm * model], axis=1)
-        variance = noise.variance(model + aside)
-        normal = jacobian.T @ (jacobian / variance[:, None])
-        step = np.linalg.solve(normal, jacobian.T @ ((counts - model) / variance))
-        parameters = parameters + np.clip(step, -5.0, 5.0)
-        if np.abs(step).max() < 1e-11:
+    mean = counts.mean(axis=1)
+    parameters = np.array([np.log(np.where(mean > 0, mean, np.nan)), np.full(len(counts), 3.0)])
+    covariance = np.full((len(counts), 2, 2), np.nan)
+    moving = np.flatnonzero(mean > 0)
+    for _ in range(_ITERATIONS if moving.size else 0):
+        level, exponent = parameters[:, moving, None]
+        model = np.exp(level - exponent * logarithm)
+        share = model / noise.variance(model + aside[moving])
+        weight = share * model
+        a, b, c = weight.sum(axis=1), -weight @ logarithm, weight @ logarithm**2
+        left = share * (counts[moving] - model)
+        x, y = left.sum(axis=1), -left @ logarithm
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inverse = np.array([[c, -b], [-b, a]]) / (a * c - b**2)
+        covariance[moving] = np.moveaxis(inverse, 2, 0)
+        step = inverse[:, 0] * x + inverse[:, 1] * y
+        parameters[:, moving] += np.clip(step, -5.0, 5.0)
+        moving = moving[np.abs(step).max(axis=0) >= _CONVERGED]
+        if not moving.size:
             break
-    if not np.isfinite(parameters).all():
-        return None
-    return parameters, np.linalg.inv(normal) * noise.correlation
+    parameters[:, ~np.isfinite(parameters).all(axis=0)] = np.nan
+    covariance[np.isnan(parameters[0])] = np.nan
+    return parameters[0], parameters[1], covariance * noise.correlation

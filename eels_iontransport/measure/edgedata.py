@@ -83,7 +83,7 @@ def joint_fit(
     """Joint fit of the sums of the pixels in each mask (n,). extra_order: bends beyond those the background has."""
     counts = np.array([data.counts[mask].sum(axis=0) for mask in masks])
     variance = np.array([data.variance[mask].sum(axis=0) for mask in masks])
-    exponents = np.array([background_exponent(data, y) for y in counts])
+    exponents = background_exponents(data, counts)
     return edgefit.fit(
         data.energy_ev,
         counts,
@@ -96,12 +96,12 @@ def joint_fit(
     )
 
 
-def background_exponent(data: EdgeData, counts: np.ndarray) -> float:
-    """Rough exponent of the background before the edges, the centre of its expansion."""
+def background_exponents(data: EdgeData, counts: np.ndarray) -> np.ndarray:
+    """Rough exponents (n,) of the backgrounds of spectra (n, m) before the edges, the centres of their expansions."""
     low, high = data.background_window
     inside = (data.energy_ev >= low) & (data.energy_ev <= high)
-    halves = np.array_split(counts[inside], 2)
+    first, second = (half.mean(axis=1) for half in np.array_split(counts[:, inside], 2, axis=1))
     middles = [np.log(part).mean() for part in np.array_split(data.energy_ev[inside], 2)]
-    if min(half.sum() for half in halves) <= 0:
-        return 3.0
-    return float(np.clip(-np.log(halves[1].mean() / halves[0].mean()) / (middles[1] - middles[0]), 0.0, 8.0))
+    usable = (first > 0) & (second > 0)
+    ratio = np.where(usable, second, 1.0) / np.where(usable, first, 1.0)
+    return np.where(usable, np.clip(-np.log(ratio) / (middles[1] - middles[0]), 0.0, 8.0), 3.0)

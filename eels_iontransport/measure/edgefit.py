@@ -8,17 +8,18 @@ of composition.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from ..data.errors import UnusableInput
 from ..materials.recipe import Edge
 from . import edges as edge_shapes
+from .deformation import Deformable
+from .leastsquares import minimise
 
 SHIFT_PRIOR_EV = 1.0
 _EVALUATIONS = 100
-_DIFFERENCE = 1e-4  # step of numerical derivatives; every free parameter is of order one
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +59,14 @@ class EdgeFit:
         return [edge.element for edge in self.edges].index(element)
 
 
-def log_polynomial(energy_ev: np.ndarray, exponent: float, order: int) -> np.ndarray:
-    """Background basis (E/E0)^-exponent ln(E/E0)^j, j = 0..order, E0 the middle of the axis; (order + 1, m).
+def log_polynomial(energy_ev: np.ndarray, exponent: float | np.ndarray, order: int) -> np.ndarray:
+    """Background basis (E/E0)^-exponent ln(E/E0)^j, j = 0..order, E0 the middle of the axis; (..., order + 1, m).
 
-    Order 1 is a power law of nearly that exponent, order 2 one that bends.
+    Order 1 is a power law of nearly that exponent, order 2 one that bends. exponent: of any shape (...).
     """
-    ratio = energy_ev / float(np.exp(np.log(energy_ev).mean()))
-    return np.array([ratio**-exponent * np.log(ratio) ** j for j in range(order + 1)])
+    logarithm = np.log(energy_ev / float(np.exp(np.log(energy_ev).mean())))
+    law = np.exp(-np.asarray(exponent)[..., None, None] * logarithm)
+    return law * logarithm ** np.arange(order + 1)[:, None]
 
 
 class _Problem:
@@ -83,80 +85,96 @@ class _Problem:
         order: int,
         step: str,
     ) -> None:
-        self.energy_ev, self.edges, self.step, self.order = energy_ev, edges, step, order
+        self.edges, self.counts = edges, counts
         self.weight = 1 / np.sqrt(variance)
-        self.weighted_counts = counts * self.weight
-        self.backgrounds = np.array([log_polynomial(energy_ev, exponent, order) for exponent in exponents])
-        sigmas = [edge_shapes.prior_sigma(edge) for edge in edges] + [np.full(len(counts), SHIFT_PRIOR_EV)]
-        self.prior = np.concatenate(sigmas)
+        self.backgrounds = log_polynomial(energy_ev, exponents, order)
+        self.deformable = Deformable(edges, energy_ev, step)
+        priors = [edge_shapes.prior_sigma(edge) for edge in edges]
+        self.prior = np.concatenate([*priors, np.full(len(counts), SHIFT_PRIOR_EV)])
         self.shapes_size = self.prior.size - len(counts)
-        self.splits = np.cumsum([sigma.size for sigma in sigmas])[:-1]
+        self._splits = np.cumsum([prior.size for prior in priors])[:-1]
+        weighted = self.backgrounds * self.weight[:, None]
+        scale = np.linalg.norm(weighted, axis=2, keepdims=True)
+        self.smooth = np.linalg.qr((weighted / scale).transpose(0, 2, 1))[0]
+        self.left = self.cleared((counts * self.weight)[:, None])[:, 0]
+
+    def split(self, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Parameters of the shapes, and shifts, in their own units."""
+        parameters = unit * self.prior
+        return parameters[: self.shapes_size], parameters[self.shapes_size :]
 
     def deformed(self, unit: np.ndarray) -> tuple[tuple[Edge, ...], np.ndarray]:
         """Edges and shifts at the parameters."""
-        *shapes, shifts = np.split(unit * self.prior, self.splits)
-        return tuple(edge_shapes.deformed(e, p) for e, p in zip(self.edges, shapes, strict=True)), shifts
+        shapes, shifts = self.split(unit)
+        parts = np.split(shapes, self._splits)
+        return tuple(edge_shapes.deformed(e, p) for e, p in zip(self.edges, parts, strict=True)), shifts
 
-    def shape(self, edge: Edge, shifts: np.ndarray) -> np.ndarray:
-        return edge_shapes.normalised(edge, self.energy_ev, shifts, self.step)
+    def cleared(self, rows: np.ndarray) -> np.ndarray:
+        """Weighted spectra (R, k, m) without what the background of their region takes up."""
+        return rows - rows @ self.smooth @ self.smooth.transpose(0, 2, 1)
 
-    def designs(self, unit: np.ndarray) -> np.ndarray:
-        """For every region its linear basis, background then edges: (R, order + 1 + K, m)."""
-        edges, shifts = self.deformed(unit)
-        return np.concatenate([self.backgrounds, np.stack([self.shape(e, shifts) for e in edges], axis=1)], axis=1)
 
-    def solve(self, designs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Linear coefficients (R, order + 1 + K), and orthonormal bases (R, m, ...) of the weighted designs."""
-        weighted = designs * self.weight[:, None, :]
+class _Trial:
+    """Shapes at some parameters, and the amounts that suit them best: a `leastsquares.State`."""
+
+    def __init__(self, problem: _Problem, parameters: np.ndarray) -> None:
+        self._problem, self.parameters = problem, parameters
+        self._shapes = problem.deformable.at(*problem.split(parameters))
+        regions, channels = problem.weight.shape
+        self._values = self._shapes.values.reshape(-1, regions, channels).transpose(1, 0, 2)
+        self._lines = problem.cleared(self._values * problem.weight[:, None])
+        self._inverse = np.linalg.inv(self._lines @ self._lines.transpose(0, 2, 1))
+        self._amounts = (self._inverse @ (self._lines @ problem.left[..., None]))[..., 0]
+        self._residual = problem.left - (self._amounts[:, None] @ self._lines)[:, 0]
+        self.cost = float(np.vdot(self._residual, self._residual) + parameters @ parameters)
+
+    def normal(self) -> tuple[np.ndarray, np.ndarray]:
+        """Less the part that the linear coefficients take up (Kaufman's approximation)."""
+        slopes = self.slopes()
+        matrix = slopes @ slopes.T + np.eye(len(slopes))
+        gradient = self.parameters - slopes @ self._residual.ravel()
+        by_region = slopes.reshape(len(slopes), *self._residual.shape).transpose(1, 0, 2)
+        smooth = by_region @ self._problem.smooth
+        lines = by_region @ self._lines.transpose(0, 2, 1)
+        taken = smooth @ smooth.transpose(0, 2, 1) + lines @ self._inverse @ lines.transpose(0, 2, 1)
+        return matrix - taken.sum(axis=0), gradient
+
+    def slopes(self) -> np.ndarray:
+        """Derivatives of the weighted model by the parameters at fixed coefficients; (parameters, R m)."""
+        problem = self._problem
+        regions, channels = problem.weight.shape
+        factor = (self._amounts.T[:, :, None] * problem.weight).reshape(-1, regions * channels)
+        by_shape, by_shift = self._shapes.slopes(factor)
+        result = np.zeros((problem.prior.size, regions * channels))
+        result[: problem.shapes_size] = by_shape
+        for r in range(regions):
+            own = slice(r * channels, (r + 1) * channels)
+            result[problem.shapes_size + r, own] = by_shift[own]
+        result *= problem.prior[:, None]
+        return result
+
+    def solution(self) -> tuple[np.ndarray, np.ndarray]:
+        """For every region its linear basis, background then edges, (R, order + 1 + K, m), and its coefficients."""
+        problem = self._problem
+        designs = np.concatenate([problem.backgrounds, self._values], axis=1)
+        weighted = designs * problem.weight[:, None]
         scale = np.linalg.norm(weighted, axis=2, keepdims=True)
         orthogonal, triangle = np.linalg.qr((weighted / scale).transpose(0, 2, 1))
-        projected = np.einsum("rmk,rm->rk", orthogonal, self.weighted_counts)
-        return np.linalg.solve(triangle, projected[..., None])[..., 0] / scale[..., 0], orthogonal
+        projected = np.einsum("rmk,rm->rk", orthogonal, problem.counts * problem.weight)
+        return designs, np.linalg.solve(triangle, projected[..., None])[..., 0] / scale[..., 0]
 
-    def residual(self, unit: np.ndarray) -> np.ndarray:
-        designs = self.designs(unit)
-        coefficients, _ = self.solve(designs)
-        model = np.einsum("rk,rkm->rm", coefficients, designs)
-        return np.concatenate([(self.weighted_counts - model * self.weight).ravel(), unit])
-
-    def projected_slopes(self, unit: np.ndarray) -> np.ndarray:
-        """Derivatives of `residual`, less the part that the linear coefficients take up (Kaufman's approximation)."""
-        coefficients, orthogonal = self.solve(self.designs(unit))
-        slopes = self.slopes(unit, coefficients)
-        taken = np.einsum("rmk,prm->prk", orthogonal, slopes)
-        slopes = slopes - np.einsum("rmk,prk->prm", orthogonal, taken)
-        return np.concatenate([-slopes.reshape(unit.size, -1), np.eye(unit.size)], axis=1).T
-
-    def slopes(self, unit: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-        """Derivatives of the weighted model by the parameters at fixed coefficients; (parameters, R, m)."""
-        amounts = coefficients[:, self.order + 1 :]
-        result = np.zeros((unit.size, *self.weight.shape))
-        for sign in (1, -1):
-            for j in range(self.shapes_size):
-                k = int(np.searchsorted(self.splits, j, side="right"))
-                moved = unit.copy()
-                moved[j] += sign * _DIFFERENCE
-                edges, shifts = self.deformed(moved)
-                result[j] += sign * amounts[:, k, None] * self.shape(edges[k], shifts)
-            edges, shifts = self.deformed(unit)
-            shifts = shifts + sign * _DIFFERENCE * SHIFT_PRIOR_EV
-            moved_model = sum(amounts[:, k, None] * self.shape(edge, shifts) for k, edge in enumerate(edges))
-            for r in range(len(shifts)):
-                result[self.shapes_size + r, r] += sign * moved_model[r]
-        return result * self.weight / (2 * _DIFFERENCE)
-
-    def covariance(self, unit: np.ndarray, designs: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    def covariance(self, designs: np.ndarray) -> np.ndarray:
         """Of all parameters: the linear ones region by region, then those searched for in their own units."""
-        regions, size, _ = designs.shape
-        weighted = designs * self.weight[:, None, :]
-        linear = np.zeros((regions * size, *self.weight.shape))
-        for r in range(regions):
-            linear[r * size : (r + 1) * size, r] = weighted[r]
-        scale = np.concatenate([1 / np.linalg.norm(weighted, axis=2).ravel(), np.ones(unit.size)])
-        rows = np.concatenate([linear, self.slopes(unit, coefficients)]).reshape(scale.size, -1) * scale[:, None]
+        problem, size = self._problem, self.parameters.size
+        weighted = designs * problem.weight[:, None]
+        linear = np.zeros((weighted.shape[0] * weighted.shape[1], *problem.weight.shape))
+        for r, rows in enumerate(weighted):
+            linear[r * len(rows) : (r + 1) * len(rows), r] = rows
+        scale = np.concatenate([1 / np.linalg.norm(weighted, axis=2).ravel(), np.ones(size)])
+        rows = np.concatenate([linear.reshape(len(linear), -1), self.slopes()]) * scale[:, None]
         normal = rows @ rows.T
-        normal[-unit.size :, -unit.size :] += np.eye(unit.size)
-        scale[-unit.size :] = self.prior
+        normal[-size:, -size:] += np.eye(size)
+        scale[-size:] = problem.prior
         return np.linalg.pinv(normal) * np.outer(scale, scale)
 
 
@@ -182,18 +200,12 @@ def fit(
     degrees = counts.size - len(counts) * (order + 1 + len(edges)) - problem.shapes_size
     if degrees < counts.size // 2:
         raise UnusableInput("The core-loss spectra have too few channels around the edges to separate them.")
-    start = np.zeros(problem.prior.size)
-    options = {"method": "lm", "xtol": 1e-4, "ftol": 1e-5, "max_nfev": _EVALUATIONS}
-    try:
-        found = least_squares(problem.residual, start, problem.projected_slopes, **options)
-    except (ValueError, np.linalg.LinAlgError):
-        raise UnusableInput("The edge shapes find no hold in the core-loss spectra; check their energy axis.") from None
-    designs = problem.designs(found.x)
-    coefficients, _ = problem.solve(designs)
+    found = _searched(problem)
+    designs, coefficients = found.solution()
     model = np.einsum("rk,rkm->rm", coefficients, designs)
     chi2 = float((((counts - model) * problem.weight) ** 2).sum()) * correlation / degrees
-    covariance = problem.covariance(found.x, designs, coefficients) * max(1.0, chi2)
-    fitted, shifts = problem.deformed(found.x)
+    covariance = found.covariance(designs) * max(1.0, chi2)
+    fitted, shifts = problem.deformed(found.parameters)
     first = order + 1  # of the edges among the linear parameters of a region
     own = [r * designs.shape[1] + first + k for r in range(len(counts)) for k in range(len(edges))]
     background = np.einsum("rk,rkm->rm", coefficients[:, :first], designs[:, :first])
@@ -211,6 +223,18 @@ def fit(
         chi2=chi2,
         step=step,
     )
+
+
+def _searched(problem: _Problem) -> _Trial:
+    """The optimum. Raises UnusableInput."""
+    start = np.zeros(problem.prior.size)
+    try:
+        found = minimise(partial(_Trial, problem), start, ftol=1e-5, xtol=1e-4, evaluations=_EVALUATIONS)
+        if np.isfinite(found.cost):
+            return found
+    except np.linalg.LinAlgError:
+        pass
+    raise UnusableInput("The edge shapes find no hold in the core-loss spectra; check their energy axis.")
 
 
 def _window_counts(

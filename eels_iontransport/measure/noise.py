@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
-from scipy.optimize import nnls
 
 from ..data.noise import NoiseModel
 from ..data.spectrum import Spectra
@@ -16,34 +16,80 @@ MAXIMUM_LAG = 3  # point spread reaches this many neighbours
 OUTLIER = 2.0  # a block with so many times the expected variance holds a feature
 ITERATIONS = 6
 MAXIMUM_ROWS = 64  # more rows make the estimate no better than it needs to be
+_ROWS_AT_A_TIME = 8  # for the processor's cache
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """What cubic fits leave of blocks of channels: b blocks in each of r rows.
+
+    level: (r, b) mean counts, nan for a block that tells nothing of the noise. products: (r, b, lags + 1) sums over the
+    channels of a block of the residual times that so many channels on.
+    """
+
+    level: np.ndarray
+    products: np.ndarray
 
 
 def estimate(spectra: Spectra) -> NoiseModel:
     """Noise model of spectra of unknown gain: variance per count and correlation of neighbours, source "estimated".
 
     Blocks of channels outside the zero-loss peak are fitted with a cubic; what is left over is noise, whose variance is
-    a part that grows with the counts and a floor (read noise). Blocks that stand out hold a feature and are left aside.
-    Spectra with no block to measure in count as Poisson.
+    a part that grows with the counts and a floor (read noise). Blocks that stand out hold a feature and are left aside,
+    as are those with a channel without a number. Spectra with no block to measure in count as Poisson.
     """
-    residuals, levels = _block_residuals(spectra)
-    if not len(residuals):
+    return estimate_from(blocks_of(spectra.rows[sampled_rows(spectra.valid)]))
+
+
+def sampled_rows(valid: np.ndarray) -> np.ndarray:
+    """The rows, of those that are valid (n,), that an estimate is made from."""
+    return np.flatnonzero(valid)[:MAXIMUM_ROWS]
+
+
+def blocks_of(rows: np.ndarray) -> Blocks:
+    """The blocks of spectra (r, m)."""
+    count = rows.shape[1] // BLOCK_CHANNELS
+    blocks = Blocks(np.full((len(rows), count), np.nan), np.zeros((len(rows), count, MAXIMUM_LAG + 1)))
+    basis = _cubic()
+    for first in range(0, len(rows) if count else 0, _ROWS_AT_A_TIME):
+        part = slice(first, first + _ROWS_AT_A_TIME)
+        stacked = rows[part, : count * BLOCK_CHANNELS].reshape(-1, BLOCK_CHANNELS)
+        level = (stacked @ np.ones(BLOCK_CHANNELS) / BLOCK_CHANNELS).reshape(-1, count)
+        top = np.fmax.reduce(rows[part], axis=1)[:, None]
+        # Above a hundredth of the maximum a block is part of the ZLP, which no cubic follows.
+        blocks.level[part] = np.where((level > 0) & (level < 0.01 * top), level, np.nan)
+        residuals = stacked - (stacked @ basis) @ basis.T
+        for lag in range(MAXIMUM_LAG + 1):
+            products = np.einsum("bc,bc->b", residuals[:, : BLOCK_CHANNELS - lag], residuals[:, lag:])
+            blocks.products[part, :, lag] = products.reshape(-1, count)
+    return blocks
+
+
+def estimate_from(blocks: Blocks) -> NoiseModel:
+    """As `estimate`, from the blocks of its rows."""
+    usable = np.isfinite(blocks.level)
+    levels, products = blocks.level[usable], blocks.products[usable]
+    if not levels.size:
         return NoiseModel("estimated", 1.0)
-    variances = (residuals**2).sum(axis=1) / (BLOCK_CHANNELS - BLOCK_ORDER - 1)
+    variances = products[:, 0] / (BLOCK_CHANNELS - BLOCK_ORDER - 1)
     scale, floor = _scale_and_floor(variances, levels)
     if not scale > 0:
         return NoiseModel("estimated", 1.0)
     excess = variances / (scale * levels + floor)
-    return NoiseModel("estimated", scale, None, _correlation(residuals, excess), floor)
+    return NoiseModel("estimated", scale, None, _correlation(products, excess), floor)
 
 
 def for_spectra(spectra: Spectra) -> NoiseModel:
-    """The noise model to analyse with: the spectra's own where the gain is known, else an estimate.
+    """The noise model to analyse with: the spectra's own where the gain is known, else an estimate."""
+    return reconciled(estimate(spectra), spectra.noise)
+
+
+def reconciled(measured: NoiseModel, known: NoiseModel | None) -> NoiseModel:
+    """The noise model to analyse with, from an estimate and what is known of the gain.
 
     With the gain known, the variance of a smooth feature is that of its electrons; the scatter of single channels,
     which a point spread lowers, still comes from the data, and the ratio of the two is the correlation.
     """
-    measured = estimate(spectra)
-    known = spectra.noise
     if known is None:
         return measured
     per_channel = min(measured.variance_per_count, known.variance_per_count)
@@ -51,37 +97,23 @@ def for_spectra(spectra: Spectra) -> NoiseModel:
     return replace(known, variance_per_count=per_channel, correlation=correlation, floor=measured.floor)
 
 
-def _block_residuals(spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
-    """Residuals (blocks, channels) of cubic fits, and the mean counts (blocks,) of the blocks."""
-    rows = spectra.rows[spectra.valid][:MAXIMUM_ROWS]
-    blocks = spectra.energy.size // BLOCK_CHANNELS
-    if not len(rows) or not blocks:
-        return np.empty((0, BLOCK_CHANNELS)), np.empty(0)
-    stacked = rows[:, : blocks * BLOCK_CHANNELS].reshape(-1, BLOCK_CHANNELS)
-    basis = np.polynomial.legendre.legvander(np.linspace(-1, 1, BLOCK_CHANNELS), BLOCK_ORDER)
-    q, _ = np.linalg.qr(basis)
-    residuals = stacked - stacked @ q @ q.T
-    levels = stacked.mean(axis=1)
-    top = np.repeat(rows.max(axis=1), blocks)
-    # Above a hundredth of the maximum a block is part of the ZLP, which no cubic follows.
-    usable = (levels > 0) & (levels < 0.01 * top)
-    return residuals[usable], levels[usable]
+@cache
+def _cubic() -> np.ndarray:
+    """Orthonormal basis (channels, order + 1) of the cubics in a block."""
+    return np.linalg.qr(np.polynomial.legendre.legvander(np.linspace(-1, 1, BLOCK_CHANNELS), BLOCK_ORDER))[0]
 
 
-def _correlation(residuals: np.ndarray, excess: np.ndarray) -> float:
+def _correlation(products: np.ndarray, excess: np.ndarray) -> float:
     """1 + 2 sum(rho_k) over the quieter half of the blocks, which hold no feature."""
-    quiet = residuals[excess <= np.median(excess)]
-    power = (quiet**2).sum(axis=1)
-    quiet = quiet[power > 0] / np.sqrt(power[power > 0])[:, None]
+    quiet = products[(excess <= np.median(excess)) & (products[:, 0] > 0)]
     if not len(quiet):
         return 1.0
     # The fit itself anticorrelates residuals: white noise through the same cubic is what "no correlation" looks like.
-    basis = np.polynomial.legendre.legvander(np.linspace(-1, 1, BLOCK_CHANNELS), BLOCK_ORDER)
-    q, _ = np.linalg.qr(basis)
-    white = (np.eye(BLOCK_CHANNELS) - q @ q.T) / (BLOCK_CHANNELS - BLOCK_ORDER - 1)
+    basis = _cubic()
+    white = (np.eye(BLOCK_CHANNELS) - basis @ basis.T) / (BLOCK_CHANNELS - BLOCK_ORDER - 1)
     total = 1.0
     for lag in range(1, MAXIMUM_LAG + 1):
-        rho = float((quiet[:, :-lag] * quiet[:, lag:]).sum(axis=1).mean() - np.trace(white, offset=lag))
+        rho = float((quiet[:, lag] / quiet[:, 0]).mean() - np.trace(white, offset=lag))
         if rho < 0.02:
             break
         total += 2 * rho
@@ -90,14 +122,31 @@ def _correlation(residuals: np.ndarray, excess: np.ndarray) -> float:
 
 def _scale_and_floor(variances: np.ndarray, levels: np.ndarray) -> tuple[float, float]:
     """variance = scale level + floor, neither negative, over blocks (b,) of which some hold features."""
-    design = np.stack([levels, np.full_like(levels, levels.max())], axis=1)  # second column scaled alike
-    coefficients = np.array([np.median(variances / levels), 0.0])
+    highest = levels.max()
+    scale, floor = float(np.median(variances / levels)), 0.0
     for _ in range(ITERATIONS):
-        expected = np.maximum(design @ coefficients, 1e-300)
+        expected = np.maximum(scale * levels + floor, 1e-300)
         plain = variances < OUTLIER * expected
         if plain.sum() < 2:
             break
-        coefficients = nnls(design[plain] / expected[plain, None], variances[plain] / expected[plain])[0]
-    if coefficients[0] <= 0:  # nothing grows with the counts here; at the ZLP, though, it would
+        weight = 1 / expected[plain]
+        design = np.stack([levels[plain], np.full(weight.size, highest)]) * weight  # both rows of one size
+        scale, part = _not_negative(design, variances[plain] * weight)
+        floor = part * highest
+    if scale <= 0:  # nothing grows with the counts here; at the ZLP, though, it would
         return float(np.median(variances / levels)), 0.0
-    return float(coefficients[0]), float(coefficients[1] * levels.max())
+    return scale, floor
+
+
+def _not_negative(design: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """The two coefficients, neither negative, by which rows (2, b) come closest to values (b,)."""
+    normal, target = design @ design.T, design @ values
+    determinant = normal[0, 0] * normal[1, 1] - normal[0, 1] ** 2
+    if determinant > 0:
+        first = float((normal[1, 1] * target[0] - normal[0, 1] * target[1]) / determinant)
+        second = float((normal[0, 0] * target[1] - normal[0, 1] * target[0]) / determinant)
+        if first >= 0 and second >= 0:
+            return first, second
+    alone = np.maximum(target, 0.0) / np.diag(normal)
+    gain = alone * target  # of either alone, in chi-squared
+    return (float(alone[0]), 0.0) if gain[0] >= gain[1] else (0.0, float(alone[1]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -11,9 +10,9 @@ from ..data.flags import Flag, unique
 from ..data.noise import NoiseModel
 from ..data.spectrum import Spectra
 from . import zlp
+from .splitting import split_zero_loss
 
 MINIMUM_LOSS_EV = 25.0  # a spectrum that ends before has not seen the plasmons
-VALLEY_LIMIT_EV = 10.0  # the loss of any solid has set in by then
 DARK_MARGIN_EV = 4.0  # so far below the zero the tail of the ZLP is gone
 DARK_CHANNELS = 8  # fewer do not tell a dark level from noise
 DARK_SIGNIFICANCE = 3.0
@@ -23,7 +22,6 @@ TAIL_BLOCKS = 8
 TAIL_EXPONENTS = (1.5, 8.0)  # below, the tail has no believable integral; above, it has none worth adding
 TAIL_FALLBACK = 2.0
 DIPOLE_EXPONENT = 3.0  # single dipole scattering falls so fast at least; a slower fall is a hump of plural scattering
-UNKNOWN = (np.nan,) * 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,135 +53,146 @@ def t_over_lambda(spectra: Spectra, noise: NoiseModel | None = None) -> Thicknes
     """
     noise = noise or spectra.noise
     columns = np.full((5, len(spectra.rows)), np.nan)
-    peaks = zlp.measure(spectra)
     flags: list[Flag] = []
-    for i in np.flatnonzero(spectra.valid):
-        if peaks.saturated[i]:
-            flags.append(Flag("THICKNESS_SATURATED", "The ZLP is saturated, so t/lambda is not known there."))
-            continue
-        columns[:, i], doubts = _row(spectra.energy.energies_ev, spectra.rows[i], noise)
+    saturated = zlp.saturated(spectra)
+    if saturated.any():
+        flags.append(Flag("THICKNESS_SATURATED", "The ZLP is saturated, so t/lambda is not known there."))
+    rows = np.flatnonzero(spectra.valid & ~saturated)
+    if rows.size:
+        counts = spectra.rows if rows.size == len(spectra.rows) else spectra.rows[rows]
+        columns[:, rows], doubts = _measured(spectra.energy.energies_ev, counts, noise)
         flags.extend(doubts)
     value, sigma, systematic, tail, dark = columns
     return Thickness(value, sigma, systematic, tail, dark, unique(flags))
 
 
-class _Split(NamedTuple):
-    """What belongs to the ZLP of a row."""
-
-    top: int  # channel of the maximum
-    loss: int  # first channel of the loss
-    mirrored: float  # counts of the ZLP if its loss side were its gain side
-
-
-def split_zero_loss(energy_ev: np.ndarray, counts: np.ndarray) -> tuple[float, float, int] | None:
-    """(energy of the maximum, counts of the ZLP, first channel of the loss) of one spectrum; None without a ZLP."""
-    split = _split(energy_ev, counts)
-    if split is None:
-        return None
-    return float(energy_ev[split.top]), float(counts[: split.loss].sum()), split.loss
-
-
-def _row(energy_ev: np.ndarray, counts: np.ndarray, noise: NoiseModel | None) -> tuple[tuple[float, ...], list[Flag]]:
-    """(value, sigma, systematic, tail correction, dark correction) and doubts; nan where it cannot be measured."""
+def _measured(energy_ev: np.ndarray, counts: np.ndarray, noise: NoiseModel | None) -> tuple[np.ndarray, list[Flag]]:
+    """Value, sigma, systematic, tail correction and dark correction of spectra (n, m), (5, n), and doubts."""
     dark, dark_sigma = _dark_level(energy_ev, counts)
-    signal = counts - dark
-    split = _split(energy_ev, signal)
-    if split is None:
-        return UNKNOWN, [Flag("THICKNESS_NO_ZLP", "A spectrum shows no zero-loss peak; t/lambda is not known there.")]
+    signal = counts - dark[:, None] if dark.any() else counts
+    split = split_zero_loss(energy_ev, signal)
     reach_ev = energy_ev[-1] - energy_ev[split.top]
-    if reach_ev < MINIMUM_LOSS_EV:
-        message = f"The spectra end {reach_ev:.3g} eV above the zero; t/lambda needs at least {MINIMUM_LOSS_EV:g} eV."
-        return UNKNOWN, [Flag("SHORT_LOSS_RANGE", message)]
-    zero, loss = float(signal[: split.loss].sum()), float(signal[split.loss :].sum())
-    if zero <= 0 or zero + loss <= 0:
-        return UNKNOWN, [Flag("THICKNESS_NO_COUNTS", "A spectrum holds no counts; t/lambda is not known there.")]
-    tail, flags = _tail(energy_ev - energy_ev[split.top], signal, split.loss)
-    total = zero + loss + tail.counts
-    value = float(np.log(total / zero))
-    dark_correction = value - float(np.log((total + dark * counts.size) / (zero + dark * split.loss)))
-    if abs(dark_correction) > DARK_FLAG * abs(value):
+    long = reach_ev >= MINIMUM_LOSS_EV
+    total = signal.sum(axis=1)
+    usable = split.found & long & (split.zero > 0) & (total > 0)
+    flags = _refusals(split.found, long, usable, reach_ev)
+    columns = np.full((5, len(counts)), np.nan)
+    if not usable.any():
+        return columns, flags
+    tail, doubts = _tails(energy_ev, signal, split.top, split.loss, usable)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        known, total = total, total + tail[0]
+        value = np.log(total / split.zero)
+        undone = np.log((total + dark * energy_ev.size) / (split.zero + dark * split.loss))
+        dark_correction = value - undone
+        by_mirror = np.where(split.mirrored > 0, 0.5 * np.log(split.mirrored / split.zero), 0.0)
+        by_dark = dark_sigma * (energy_ev.size / total - split.loss / split.zero)
+        systematic = np.sqrt((tail[2] / total) ** 2 + (0.5 * dark_correction) ** 2 + by_mirror**2 + by_dark**2)
+        sigma = np.hypot(_counting_sigma(counts, noise, split.loss, split.zero, total), tail[1] / total)
+        tail_correction = value - np.log(known / split.zero)
+    columns[:, usable] = np.array([value, sigma, systematic, tail_correction, dark_correction])[:, usable]
+    if np.any(np.abs(dark_correction[usable]) > DARK_FLAG * np.abs(value[usable])):
         message = "The counts below the zero-loss peak show a dark level; it was subtracted for t/lambda."
-        flags.append(Flag("DARK_LEVEL", message))
-    doubts = (
-        tail.systematic / total,
-        0.5 * dark_correction,
-        0.5 * float(np.log(split.mirrored / zero)) if split.mirrored > 0 else 0.0,
-        dark_sigma * (counts.size / total - split.loss / zero),
-    )
-    sigma = float(np.hypot(_counting_sigma(counts, noise, split.loss, zero, total), tail.sigma / total))
-    systematic = float(np.sqrt(np.sum(np.square(doubts))))
-    return (value, sigma, systematic, value - float(np.log((zero + loss) / zero)), dark_correction), flags
+        doubts.append(Flag("DARK_LEVEL", message))
+    return columns, flags + doubts
 
 
-def _counting_sigma(counts: np.ndarray, noise: NoiseModel | None, first_loss: int, zero: float, total: float) -> float:
-    """Error of ln(total / zero), whose derivative is 1/total by the loss and 1/total - 1/zero by the ZLP."""
+def _refusals(found: np.ndarray, long: np.ndarray, usable: np.ndarray, reach_ev: np.ndarray) -> list[Flag]:
+    """Why there is no value of some spectra, all (n,)."""
+    flags = []
+    if not found.all():
+        message = "A spectrum shows no zero-loss peak; t/lambda is not known there."
+        flags.append(Flag("THICKNESS_NO_ZLP", message))
+    if (found & ~long).any():
+        shortest = reach_ev[found & ~long].min()
+        message = f"The spectra end {shortest:.3g} eV above the zero; t/lambda needs at least {MINIMUM_LOSS_EV:g} eV."
+        flags.append(Flag("SHORT_LOSS_RANGE", message))
+    if (found & long & ~usable).any():
+        flags.append(Flag("THICKNESS_NO_COUNTS", "A spectrum holds no counts; t/lambda is not known there."))
+    return flags
+
+
+def _counting_sigma(
+    counts: np.ndarray, noise: NoiseModel | None, first_loss: np.ndarray, zero: np.ndarray, total: np.ndarray
+) -> np.ndarray:
+    """Errors (n,) of ln(total / zero), whose derivative is 1/total by the loss and 1/total - 1/zero by the ZLP."""
     if noise is None:
-        return np.nan
-    variance = noise.variance(counts) * noise.correlation
-    of_zero, of_loss = variance[:first_loss].sum(), variance[first_loss:].sum()
-    return float(np.sqrt(of_loss / total**2 + of_zero * (1 / total - 1 / zero) ** 2))
+        return np.full(len(counts), np.nan)
+    variance = noise.variance(counts)
+    near = variance[:, : int(first_loss.max())]
+    of_zero = np.where(np.arange(near.shape[1]) < first_loss[:, None], near, 0.0).sum(axis=1)
+    of_loss = variance.sum(axis=1) - of_zero
+    return np.sqrt(noise.correlation * (of_loss / total**2 + of_zero * (1 / total - 1 / zero) ** 2))
 
 
-def _dark_level(energy_ev: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
-    """Level well below the zero and its error; (0, 0) where it does not stand out of the noise."""
-    below = counts[energy_ev < energy_ev[int(counts.argmax())] - DARK_MARGIN_EV]
-    if below.size < DARK_CHANNELS:
-        return 0.0, 0.0
-    level, error = float(below.mean()), float(below.std(ddof=1) / np.sqrt(below.size))
-    return (level, error) if abs(level) > DARK_SIGNIFICANCE * error else (0.0, 0.0)
+def _dark_level(energy_ev: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Levels well below the zero and their errors, (n,); 0 where they do not stand out of the noise."""
+    channels = np.searchsorted(energy_ev, energy_ev[zlp.tops(counts)] - DARK_MARGIN_EV)
+    level, error = np.zeros(len(counts)), np.zeros(len(counts))
+    enough = np.flatnonzero(channels >= DARK_CHANNELS)
+    if not enough.size:
+        return level, error
+    channels = channels[enough]
+    below = np.arange(int(channels.max())) < channels[:, None]
+    part = np.where(below, counts[enough, : below.shape[1]], 0.0)
+    mean = part.sum(axis=1) / channels
+    variance = (np.where(below, part - mean[:, None], 0.0) ** 2).sum(axis=1) / (channels - 1)
+    spread = np.sqrt(variance / channels)
+    seen = np.abs(mean) > DARK_SIGNIFICANCE * spread
+    level[enough[seen]], error[enough[seen]] = mean[seen], spread[seen]
+    return level, error
 
 
-def _split(energy_ev: np.ndarray, signal: np.ndarray) -> _Split | None:
-    """None where the maximum is no peak inside the axis or the loss side has no room."""
-    top = int(signal.argmax())
-    half = signal < 0.5 * signal[top]
-    if signal[top] <= 0 or not half[:top].any() or not half[top:].any():
-        return None
-    left, right = int(np.flatnonzero(half[:top])[-1]), top + int(np.flatnonzero(half[top:])[0])
-    width = right - left
-    reach = int(np.searchsorted(energy_ev, energy_ev[top] + VALLEY_LIMIT_EV))
-    valley = signal[right : min(reach, signal.size)]
-    if valley.size < 2:
-        return None
-    smooth = min(2 * width + 1, valley.size)  # a noisy minimum would jump about a flat valley
-    middles = np.convolve(valley, np.ones(smooth) / smooth, "valid")
-    end = right + smooth // 2 + int(np.argmin(middles))
-    gain_side = signal[: max(left - width, 0) + 1].sum()
-    mirrored = float(signal[: min(right + width, end) + 1].sum() + gain_side)
-    return _Split(top, end + 1, mirrored)
+def _tails(
+    energy_ev: np.ndarray, signal: np.ndarray, top: np.ndarray, first: np.ndarray, usable: np.ndarray
+) -> tuple[np.ndarray, list[Flag]]:
+    """What lies beyond the end of the axis, (3, n): counts, their error from the noise of the fit, and doubt of them.
 
-
-class _Tail(NamedTuple):
-    """Counts beyond the end of the axis, their error from the noise of the fit, and half of them as doubt."""
-
-    counts: float = 0.0
-    sigma: float = 0.0
-    systematic: float = 0.0
-
-
-def _tail(loss_ev: np.ndarray, signal: np.ndarray, first: int) -> tuple[_Tail, list[Flag]]:
-    """A E^-r, r at least 3, fitted to blocks of the last part of the axis and integrated from its end to infinity."""
-    step, end = loss_ev[1] - loss_ev[0], loss_ev[-1]
-    start = max(first, int(np.searchsorted(loss_ev, (1 - TAIL_FRACTION) * end)))
-    if signal.size - start < 2 * TAIL_BLOCKS:
-        return _Tail(), []
-    blocks = np.array_split(signal[start:], TAIL_BLOCKS)
-    centres = np.array([block.mean() for block in np.array_split(loss_ev[start:], TAIL_BLOCKS)])
-    levels = np.array([block.mean() for block in blocks])
-    errors = np.array([block.std(ddof=1) / np.sqrt(block.size) for block in blocks])
-    if levels.mean() <= DARK_SIGNIFICANCE * np.sqrt(np.mean(errors**2) / TAIL_BLOCKS):
-        return _Tail(), []
-    if (levels > 0).all():
-        # Blocks hold nearly equal counts: one common relative error is steadier than that of each block.
-        relative = max(float(np.sqrt(np.mean((errors / levels) ** 2))), 1e-9)
-        weights = np.full(levels.shape, 1 / relative)
-        fit, covariance = np.polyfit(np.log(centres / end), np.log(levels), 1, w=weights, cov="unscaled")
-        if TAIL_EXPONENTS[0] < -fit[0] < TAIL_EXPONENTS[1]:
-            steep = -fit[0] > DIPOLE_EXPONENT
-            exponent = max(float(-fit[0]), DIPOLE_EXPONENT)
-            counts = float(np.exp(fit[1])) * end / (exponent - 1) / step
-            gradient = np.array([1 / (exponent - 1) if steep else 0.0, 1.0])
-            return _Tail(counts, counts * float(np.sqrt(gradient @ covariance @ gradient)), 0.5 * counts), []
-    unknown = max(float(levels[-2:].mean()), 0.0) * end / (TAIL_FALLBACK - 1) / step
+    A E^-r, r at least 3, fitted to blocks of the last part of the axis and integrated from its end to infinity.
+    """
+    start = first.copy()
+    for channel in np.unique(top[usable]):
+        loss_ev = energy_ev - energy_ev[channel]
+        start[top == channel] = np.searchsorted(loss_ev, (1 - TAIL_FRACTION) * loss_ev[-1])
+    start = np.maximum(start, first)
+    usable = usable & (energy_ev.size - start >= 2 * TAIL_BLOCKS)
+    tails, decaying = np.zeros((3, len(signal))), True
+    for channel in np.unique(start[usable]):
+        rows = np.flatnonzero(usable & (start == channel))
+        blocks = np.array_split(signal[rows, channel:], TAIL_BLOCKS, axis=1)
+        levels = np.array([block.mean(axis=1) for block in blocks])
+        errors = np.array([block.std(axis=1, ddof=1) / np.sqrt(block.shape[1]) for block in blocks])
+        centres = np.array([block.mean() for block in np.array_split(energy_ev[channel:], TAIL_BLOCKS)])
+        end_ev = energy_ev[-1] - energy_ev[top[rows]]
+        logarithm = np.log((centres[:, None] - energy_ev[top[rows]]) / end_ev)
+        tails[:, rows], known = _tail(levels, errors, logarithm, end_ev / (energy_ev[1] - energy_ev[0]))
+        decaying = decaying and bool(known.all())
+    if decaying:
+        return tails, []
     message = "The loss does not fall towards the end of the axis; t/lambda lacks what lies beyond."
-    return _Tail(systematic=0.5 * unknown), [Flag("TAIL_NOT_DECAYING", message)]
+    return tails, [Flag("TAIL_NOT_DECAYING", message)]
+
+
+def _tail(
+    levels: np.ndarray, errors: np.ndarray, logarithm: np.ndarray, end_channels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counts, error and doubt (3, n) of tails, from the blocks (b, n) before the end, and whether they decay, (n,).
+
+    logarithm (b, n): of the blocks' energies over that of the end, which lies end_channels (n,) from the zero.
+    """
+    seen = levels.mean(axis=0) > DARK_SIGNIFICANCE * np.sqrt(np.mean(errors**2, axis=0) / TAIL_BLOCKS)
+    positive = seen & (levels > 0).all(axis=0)
+    safe = np.where(positive, levels, 1.0)
+    # Blocks hold nearly equal counts: one common relative error is steadier than that of each block.
+    relative = np.maximum(np.sqrt(np.mean((errors / safe) ** 2, axis=0)), 1e-9)
+    middle, values = logarithm.mean(axis=0), np.log(safe)
+    norm = ((logarithm - middle) ** 2).sum(axis=0)
+    slope = ((logarithm - middle) * values).sum(axis=0) / norm
+    fitted = positive & (-slope > TAIL_EXPONENTS[0]) & (-slope < TAIL_EXPONENTS[1])
+    exponent = np.maximum(-slope, DIPOLE_EXPONENT)
+    counts = np.exp(np.where(fitted, values.mean(axis=0) - slope * middle, 0.0)) * end_channels / (exponent - 1)
+    by_slope = np.where(-slope > DIPOLE_EXPONENT, 1 / (exponent - 1), 0.0)
+    sigma = counts * relative * np.sqrt((by_slope - middle) ** 2 / norm + 1 / len(levels))
+    unknown = np.maximum(levels[-2:].mean(axis=0), 0.0) * end_channels / (TAIL_FALLBACK - 1)
+    tails = np.where(fitted, (counts, sigma, 0.5 * counts), (0.0 * counts, 0.0 * counts, 0.5 * unknown))
+    return np.where(seen, tails, 0.0), fitted | ~seen

@@ -22,13 +22,19 @@ UNKNOWN = Value()
 
 def quotient(amounts: np.ndarray, covariance: np.ndarray, pair: list[int]) -> Value:
     """amounts[pair[0]] / amounts[pair[1]] of correlated amounts (K,); nan where the second is not seen."""
+    value, sigma = quotients(amounts[None], covariance[None], pair)
+    return Value(float(value[0]), float(sigma[0]))
+
+
+def quotients(amounts: np.ndarray, covariance: np.ndarray, pair: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """`quotient` and its standard deviation for n sets of amounts (n, K) with covariances (n, K, K); (n,) each."""
     first, second = pair
-    if not (amounts[second] > DETECTION * np.sqrt(covariance[second, second]) and amounts[first] > 0):
-        return UNKNOWN
-    value = amounts[first] / amounts[second]
-    gradient = np.zeros(len(amounts))
-    gradient[first], gradient[second] = 1 / amounts[second], -value / amounts[second]
-    return Value(float(value), float(np.sqrt(gradient @ covariance @ gradient)))
+    seen = (amounts[:, second] > DETECTION * np.sqrt(covariance[:, second, second])) & (amounts[:, first] > 0)
+    divisor = np.where(seen, amounts[:, second], np.nan)
+    value = amounts[:, first] / divisor
+    variance = covariance[:, first, first] - 2 * value * covariance[:, first, second]
+    variance += value**2 * covariance[:, second, second]
+    return value, np.sqrt(variance) / divisor
 
 
 def mean(ways: Sequence[float], sigma: float) -> Value:

@@ -69,6 +69,25 @@ def test_no_peak_is_no_position(counts):
     assert np.isnan(found.position_ev[0]) and not found.found[0]
 
 
+def test_rows_of_any_width_are_measured_as_if_alone():
+    sigmas = np.array([0.5, 1.0, 3.4, 12.0, 25.0])
+    rows = np.array([gaussian(1.37, sigma_mev=sigma) + 1.0 for sigma in sigmas])
+    found = zlp.measure(make_spectra(rows, AXIS))
+    assert found.position_ev * 1000 == pytest.approx(1.37, abs=0.01)
+    assert found.fwhm_ev[1:] * 1000 == pytest.approx(2.3548 * sigmas[1:], rel=0.03)
+    for i, row in enumerate(rows):
+        peak = zlp.peak_of(row)
+        alone = (AXIS.offset_ev + AXIS.step_ev * peak.position, AXIS.step_ev * peak.sigma, AXIS.step_ev * peak.fwhm)
+        assert alone == (found.position_ev[i], found.position_sigma_ev[i], found.fwhm_ev[i])
+
+
+def test_position_does_not_depend_on_the_gain():
+    rows = np.random.default_rng(4).poisson(gaussian(0.13, 2000.0), (5, AXIS.size)).astype(float)
+    one, seven = (zlp.measure(make_spectra(rows, AXIS), variance) for variance in (1.0, 7.0))
+    assert np.array_equal(one.position_ev, seven.position_ev)
+    assert (seven.position_sigma_ev > one.position_sigma_ev).all()
+
+
 @pytest.mark.parametrize(
     ("name", "position_mev", "fwhm_mev"),
     [("EmptyCNT_RT", -0.5, 8.66), ("FilledCNT_1pt4nm_RT", None, 8.71)],
