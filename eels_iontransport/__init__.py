@@ -1,8 +1,10 @@
 """Lithium vibrations and lithium content at interfaces, from monochromated STEM-EELS."""
 
+from .data.image import SpectrumImage
 from .decompose import decompose
-from .files import load
+from .files import load, load_image
+from .image import decompose_image
 from .materials import load as material
 from .session import analyze
 
-__all__ = ["analyze", "decompose", "load", "material"]
+__all__ = ["SpectrumImage", "analyze", "decompose", "decompose_image", "load", "load_image", "material"]

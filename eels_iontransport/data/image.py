@@ -42,18 +42,11 @@ class SpectrumImage:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        label = f"'{self.name}'" if self.name else "The data"
-        shape, kind = tuple(np.shape(self.counts)), np.dtype(getattr(self.counts, "dtype", float)).kind
-        if len(shape) != 3:
-            found = {1: "a single spectrum", 2: "a line of spectra"}.get(len(shape), f"an array of {len(shape)} axes")
-            raise UnusableInput(f"{label} is {found}; give a spectrum image, of height x width x energy.")
-        if kind not in "iuf":
-            raise UnusableInput(f"{label} holds {self.counts.dtype} values, not counts; give a spectrum image.")
-        if 0 in shape or shape[2] < MINIMUM_CHANNELS:
-            size = " x ".join(str(length) for length in shape)
-            raise UnusableInput(f"{label} has {size} values; spectra need at least {MINIMUM_CHANNELS} channels.")
-        if shape[2] != self.energy.size:
-            raise UnusableInput(f"{label} has {shape[2]} channels but its energy axis has {self.energy.size}.")
+        require_image(self.counts, self.name)
+        channels = np.shape(self.counts)[2]
+        if channels != self.energy.size:
+            label, size = _label(self.name), self.energy.size
+            raise UnusableInput(f"{label} has {channels} channels but its energy axis has {size}.")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -93,3 +86,21 @@ class SpectrumImage:
         mapped = getattr(self.counts, "_mmap", None)
         if isinstance(mapped, mmap.mmap) and getattr(self.counts, "mode", "") == "r" and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def require_image(counts: Any, name: str) -> None:
+    """Raises UnusableInput where an array is not one of spectra over an area."""
+    label, shape = _label(name), tuple(np.shape(counts))
+    dtype = np.dtype(getattr(counts, "dtype", float))
+    if len(shape) != 3:
+        found = {1: "a single spectrum", 2: "a line of spectra"}.get(len(shape), f"an array of {len(shape)} axes")
+        raise UnusableInput(f"{label} is {found}; give a spectrum image, of height x width x energy.")
+    if dtype.kind not in "iuf":
+        raise UnusableInput(f"{label} holds {dtype} values, not counts; give a spectrum image.")
+    if 0 in shape or shape[2] < MINIMUM_CHANNELS:
+        size = " x ".join(str(length) for length in shape)
+        raise UnusableInput(f"{label} has {size} values; spectra need at least {MINIMUM_CHANNELS} channels.")
+
+
+def _label(name: str) -> str:
+    return f"'{name}'" if name else "The data"

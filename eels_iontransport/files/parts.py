@@ -1,4 +1,4 @@
-"""From the parts that every item has - array, calibrations, metadata - to checked spectra.
+"""From the parts that every item has - array, calibrations, metadata - to checked spectra and spectrum images.
 
 Used for files and for items that are open in a host alike, so that both are judged by the same rules.
 """
@@ -13,6 +13,7 @@ import numpy as np
 
 from ..data import noise
 from ..data.errors import UnusableInput
+from ..data.image import SpectrumImage, require_image
 from ..data.record import Record, Role
 from ..data.spectrum import EnergyAxis, Spectra, make_spectra
 from ..data.units import ev_per_unit
@@ -43,8 +44,7 @@ def spectra_from_parts(
     energy = _energy_axis(calibrations[-1], counts.shape[-1], name)
     record = Record.from_metadata(metadata)
     frames_as_rows = record is not None and record.role in _ROWS_ARE_FRAMES
-    hardware = metadata.get("hardware_source")
-    hardware = hardware if isinstance(hardware, Mapping) else {}
+    hardware = _hardware(metadata)
     return make_spectra(
         counts,
         energy,
@@ -57,6 +57,36 @@ def spectra_from_parts(
         name=name,
         metadata=metadata,
     )
+
+
+def image_from_parts(
+    data: Any, calibrations: Sequence[Calibration], metadata: Mapping[str, Any], name: str
+) -> SpectrumImage:
+    """A spectrum image from an array (height, width, channels), or what gives arrays when it is sliced.
+
+    calibrations, metadata: as for `spectra_from_parts`. Raises UnusableInput that begins with the name.
+    """
+    require_image(data, name)
+    if len(calibrations) != 3:
+        raise UnusableInput(f"'{name}' has 3 axes but {len(calibrations)} calibrations; calibrate it again.")
+    record = Record.from_metadata(metadata)
+    hardware = _hardware(metadata)
+    down, across = _step_nm(calibrations[0]), _step_nm(calibrations[1])
+    return SpectrumImage(
+        data,
+        _energy_axis(calibrations[2], np.shape(data)[2], name),
+        step_nm=(down, across) if down is not None and across is not None else None,
+        saturation_level=_positive(record.saturation_level) if record else None,
+        exposure_s=_positive(record.exposure_s if record else hardware.get("exposure")),
+        noise=_noise(record, hardware),
+        name=name,
+        metadata=metadata,
+    )
+
+
+def _hardware(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    hardware = metadata.get("hardware_source")
+    return hardware if isinstance(hardware, Mapping) else {}
 
 
 def _counts(data: np.ndarray, name: str) -> np.ndarray:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from ..data.errors import UnusableInput
+from ..data.image import SpectrumImage
 from ..data.spectrum import Spectra
 from ..data.units import ev_per_unit
-from .parts import Calibration, spectra_from_parts
+from .parts import Calibration, image_from_parts, spectra_from_parts
 
 _MODULES = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".hspy": "hspy", ".zspy": "zspy", ".msa": "msa"}
 SUFFIXES = tuple(_MODULES)
@@ -23,12 +24,30 @@ SUFFIXES = tuple(_MODULES)
 
 def read(path: Path) -> Spectra:
     """The first data set of the file whose last axis is an energy. Raises UnusableInput that names the file."""
+    data, calibrations, metadata = _content(path)
+    return spectra_from_parts(np.asarray(data), calibrations, metadata, path.name)
+
+
+def read_image(path: Path) -> SpectrumImage:
+    """The first data set whose last axis is an energy, its data left in the file where the reader knows how to.
+
+    Raises UnusableInput.
+    """
+    try:
+        data, calibrations, metadata = _content(path, lazy=True)
+    except UnusableInput:  # a reader that needs all of it says no more than one that finds damage
+        data, calibrations, metadata = _content(path)
+    return image_from_parts(data, calibrations, metadata, path.name)
+
+
+def _content(path: Path, *, lazy: bool = False) -> tuple[Any, list[Calibration], dict[str, Any]]:
+    """Data, calibrations and metadata of a data set; lazy: as a dask array, whose data stay in the file."""
     reader = _reader(path)
     if path.is_file() and path.stat().st_size == 0:
         raise UnusableInput(f"'{path.name}' is empty.")
     try:
         with _quiet():
-            signals = reader(str(path))
+            signals = reader(str(path), **({"lazy": True} if lazy else {}))
     except PermissionError:
         raise
     except ImportError as fault:
@@ -38,7 +57,7 @@ def read(path: Path) -> Spectra:
         raise UnusableInput(
             f"'{path.name}' is damaged, or not a {path.suffix} file whatever its name says; export it again."
         ) from None
-    return _spectra(signals, path)
+    return _parts(signals, path)
 
 
 def _reader(path: Path) -> Any:
@@ -70,15 +89,14 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _spectra(signals: list[dict[str, Any]], path: Path) -> Spectra:
+def _parts(signals: list[dict[str, Any]], path: Path) -> tuple[Any, list[Calibration], dict[str, Any]]:
     if not signals:
         raise UnusableInput(f"'{path.name}' holds no data.")
     chosen = next((s for s in signals if _is_energy(_axes(s)[-1:])), signals[0])
     axes = _axes(chosen)
     if any("scale" not in axis for axis in axes):
         raise UnusableInput(f"'{path.name}' has an axis of unequal steps; resample it to equal steps first.")
-    data = np.asarray(chosen["data"])
-    return spectra_from_parts(data, [_calibration(a) for a in axes], _metadata(chosen.get("metadata", {})), path.name)
+    return chosen["data"], [_calibration(a) for a in axes], _metadata(chosen.get("metadata", {}))
 
 
 def _axes(signal: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ properties in a .json file beside it.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import zipfile
@@ -19,8 +20,9 @@ import h5py
 import numpy as np
 
 from ..data.errors import UnusableInput
+from ..data.image import SpectrumImage
 from ..data.spectrum import Spectra
-from .parts import Calibration, spectra_from_parts
+from .parts import Calibration, image_from_parts, spectra_from_parts
 
 SUFFIXES = (".ndata1", ".nhdf", ".ndata", ".h5", ".npy")
 _ZIP, _HDF5, _NPY = b"PK", b"\x89HDF\r\n\x1a\n", b"\x93NUMPY"
@@ -28,22 +30,31 @@ _ZIP, _HDF5, _NPY = b"PK", b"\x89HDF\r\n\x1a\n", b"\x93NUMPY"
 
 def read(path: Path) -> Spectra:
     """The first item of the file. Raises UnusableInput that names the file."""
+    data, properties = _content(path)
+    return spectra_from_parts(data, _calibrations(properties, path.name), _metadata(properties), path.name)
+
+
+def read_image(path: Path) -> SpectrumImage:
+    """The first item of the file, whose data stay in the file where it is HDF5 or .npy. Raises UnusableInput."""
+    data, properties = _content(path, stay=True)
+    if properties.get("is_sequence") or properties.get("datum_dimension_count", 1) != 1:
+        raise UnusableInput(f"'{path.name}' is a sequence or a stack of images; give a spectrum image.")
+    return image_from_parts(data, _calibrations(properties, path.name), _metadata(properties), path.name)
+
+
+def _content(path: Path, *, stay: bool = False) -> tuple[Any, dict[str, Any]]:
+    """Data and properties of the first item. stay: leave the data in the file, where that can be."""
     with path.open("rb") as file:
         start = file.read(len(_HDF5))
     if not start:
         raise UnusableInput(f"'{path.name}' is empty.")
     if start.startswith(_ZIP):
-        data, properties = _read_zip(path)
-    elif start == _HDF5:
-        data, properties = _read_hdf5(path)
-    elif start.startswith(_NPY):
-        data, properties = _read_npy(path)
-    else:
-        raise UnusableInput(f"'{path.name}' is not a Swift file, whatever its name says; export it from Swift again.")
-    metadata = properties.get("metadata")
-    return spectra_from_parts(
-        data, _calibrations(properties, path.name), metadata if isinstance(metadata, dict) else {}, path.name
-    )
+        return _read_zip(path)
+    if start == _HDF5:
+        return _read_hdf5(path, stay)
+    if start.startswith(_NPY):
+        return _read_npy(path, stay)
+    raise UnusableInput(f"'{path.name}' is not a Swift file, whatever its name says; export it from Swift again.")
 
 
 def _read_zip(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
@@ -58,27 +69,32 @@ def _read_zip(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     return data, _properties(properties, path)
 
 
-def _read_hdf5(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+def _read_hdf5(path: Path, stay: bool) -> tuple[Any, dict[str, Any]]:
     try:
-        with h5py.File(path, "r") as file:
+        with contextlib.ExitStack() as stack:
+            file = h5py.File(path, "r")  # closes by itself when nothing of it is in use any more
+            if not stay:
+                stack.enter_context(file)
             dataset = file.get("data")
             if isinstance(dataset, h5py.Group):
                 dataset = dataset.get("0")
             if not isinstance(dataset, h5py.Dataset) or "properties" not in dataset.attrs:
                 raise UnusableInput(f"'{path.name}' is HDF5 but not a Swift file: it has no item 'data/0'.")
-            return dataset[()], _properties(json.loads(dataset.attrs["properties"]), path)
+            properties = _properties(json.loads(dataset.attrs["properties"]), path)
+            return dataset if stay else dataset[()], properties
     except UnusableInput:
         raise
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as fault:
         raise _damaged(path, fault) from None
 
 
-def _read_npy(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+def _read_npy(path: Path, stay: bool) -> tuple[Any, dict[str, Any]]:
     beside = path.with_suffix(".json")
     if not beside.exists():
         raise UnusableInput(f"'{path.name}' has no '{beside.name}' beside it, in which Swift writes its energy axis.")
     try:
-        return np.load(path, allow_pickle=False), _properties(json.loads(beside.read_bytes()), path)
+        properties = _properties(json.loads(beside.read_bytes()), path)
+        return np.load(path, mmap_mode="r" if stay else None, allow_pickle=False), properties
     except (ValueError, EOFError) as fault:
         raise _damaged(path, fault) from None
 
@@ -92,6 +108,11 @@ def _properties(content: Any, path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UnusableInput(f"'{path.name}' is not a Swift file: its properties are no JSON object.")
     return content
+
+
+def _metadata(properties: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = properties.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _calibrations(properties: Mapping[str, Any], name: str) -> list[Calibration]:

@@ -16,12 +16,12 @@ LINE = {"name": "x", "size": 5, "scale": 0.5, "offset": 0.0, "units": "nm", "nav
 ENERGY = {"name": "Energy loss", "size": 64, "scale": 0.4, "offset": -10.0, "units": "meV", "navigate": False}
 
 
-def write_hspy(path, axes=(LINE, ENERGY), data=COUNTS):
+def write_hspy(path, axes=(LINE, ENERGY), data=COUNTS, chunks=None):
     """A file as HyperSpy lays it out."""
     with h5py.File(path, "w") as file:
         file.attrs["file_format"], file.attrs["file_format_version"] = "HyperSpy", "3.3"
         experiment = file.create_group("Experiments/line")
-        experiment.create_dataset("data", data=data)
+        experiment.create_dataset("data", data=data, chunks=chunks)
         for number, axis in enumerate(axes):
             experiment.create_group(f"axis-{number}").attrs.update({"_type": "UniformDataAxis", **axis})
         for name in ("metadata/General", "metadata/Signal", "original_metadata", "learning_results"):
