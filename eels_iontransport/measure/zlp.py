@@ -164,9 +164,9 @@ def integral(spectra: Spectra, zero_ev: np.ndarray, half_width_ev: float) -> np.
 def tops(rows: np.ndarray) -> np.ndarray:
     """Channel of the maximum of every spectrum (n, m); channels without a number do not count."""
     top = rows.argmax(axis=1)
-    gaps = np.flatnonzero(np.isnan(rows[np.arange(len(rows)), top]))
+    gaps = np.flatnonzero(~np.isfinite(rows[np.arange(len(rows)), top]))
     if gaps.size:
-        top[gaps] = np.nan_to_num(rows[gaps], nan=-np.inf).argmax(axis=1)
+        top[gaps] = np.where(np.isfinite(rows[gaps]), rows[gaps], -np.inf).argmax(axis=1)
     return top
 
 
