@@ -82,6 +82,8 @@ def _add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help=f"an assumption of the transport estimate: {', '.join(ASSUMPTIONS)}",
     )
+    add("--bootstraps", metavar="N", type=int, help="the shift's uncertainty by so many bootstraps, 200 are usual")
+    add("--specifications", action="store_true", help="the shift under other windows, backgrounds, modes, references")
     add("--json", metavar="OUT.json", help="write the readout to this file")
     add("--csv", metavar="OUT.csv", help="write the profiles along the line to this file")
     add("--figures", metavar="DIR", help="write figures into this folder")
@@ -101,10 +103,20 @@ def _analyze(options: argparse.Namespace) -> int:
     session = Session(recipe, mode=options.mode, regions=regions, background_mev=background, assumptions=assumptions)
     session.update(**inputs)
     evaluation = session.evaluate()
+    if options.bootstraps is not None:
+        evaluation = session.bootstrap(options.bootstraps, progress=_tell)
+    if options.specifications:
+        evaluation = session.specifications(progress=_tell)
     written = _write(evaluation, recipe, options)
     for line in [*report.lines(evaluation.readout, recipe), *(f"Written: {path}" for path in written)]:
         print(wording.encodable(line, sys.stdout.encoding))
     return DONE
+
+
+def _tell(done: int, total: int, text: str) -> None:
+    """One line on stderr that counts; only its end where nobody watches."""
+    if sys.stderr.isatty() or done == total:
+        print(f"\r{text}: {done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
 def _require_data(spectra: Spectra) -> None:

@@ -56,6 +56,7 @@ def _peaks(readout: Mapping[str, Any], recipe: Recipe) -> Iterator[tuple[str, st
             for region in ("grain_1", "grain_2"):
                 quantity = peak.get(f"shift_vs_{region}_mev")
                 yield "", f"against {_REGION_WORDS[region]}: {_quantity(quantity, signed=True)}"
+        yield from _behind_the_shift(readout)
         return
     for peak in readout.get("peaks", ()):
         centre, width = peak.get("centre_mev"), peak.get("fwhm_mev")
@@ -64,6 +65,23 @@ def _peaks(readout: Mapping[str, Any], recipe: Recipe) -> Iterator[tuple[str, st
             yield f"{peak['name']} peak", wording.no_peak(readout, peak["name"])
         else:
             yield f"{peak['name']} peak", f"{_quantity(centre)}, FWHM {_quantity(width)} ({where})"
+
+
+def _behind_the_shift(readout: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What bootstraps and other specifications make of the shift, where they were asked for."""
+    bootstrap = readout["ldo_peak"].get("bootstrap")
+    if bootstrap is not None:
+        quantity = bootstrap["blue_shift_mev"]
+        text = "not determined"
+        if quantity["sigma"] is not None:
+            low, high = quantity["interval_68"]
+            text = f"{low:+.2f} to {high:+.2f} meV in 68 %, standard deviation {quantity['sigma']:.2f} meV"
+        yield f"{bootstrap['count']} bootstraps", text
+    if "specification" in readout:
+        curve = readout["specification"]
+        shifts = [entry["shift_mev"]["value"] for entry in curve if entry["shift_mev"]["value"] is not None]
+        text = f", {shifts[0]:+.2f} to {shifts[-1]:+.2f} meV" if shifts else ""
+        yield "Specifications", f"{len(shifts)} of {len(curve)} have a shift{text}"
 
 
 def _zero_loss(zlp: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from .bootstrap import COUNT
 from .chemistry import Chemistry, measure_chemistry
 from .data.errors import UnusableInput
 from .data.record import Role
@@ -24,6 +25,7 @@ from .materials import Recipe
 from .materials.recipe import Interval
 from .measure.transport import Assumptions
 from .readout import Findings, assemble
+from .scrutiny import Evaluated, with_bootstrap, with_specifications
 from .vibrational import (
     Memory,
     Prepared,
@@ -65,6 +67,7 @@ class Session:
         self.assumptions = assumptions
         self._inputs: dict[str, Spectra] = {}
         self._memory = Memory()
+        self._last: Evaluated | None = None
 
     def update(self, **inputs: Spectra | None) -> None:
         """Set or, with None, remove inputs by role: vibrational, aloof, zlp, valence, core_loss."""
@@ -88,6 +91,32 @@ class Session:
         with threadpool_limits(limits=1, user_api="blas"):
             return self._evaluate(should_stop, progress, fits)
 
+    def bootstrap(
+        self, count: int = COUNT, seed: int = 0, *, should_stop: Stop = never, progress: Progress = silent
+    ) -> Evaluation:
+        """The last evaluation, with bootstraps of the shift: `bootstrap` in the readout's `ldo_peak`.
+
+        Raises UnusableInput where there is no shift to ask for, or count is too small, and Cancelled.
+        """
+        with threadpool_limits(limits=1, user_api="blas"):
+            self._last = with_bootstrap(self._evaluated(), count, seed, should_stop, progress)
+        return self._last.evaluation
+
+    def specifications(self, *, should_stop: Stop = never, progress: Progress = silent) -> Evaluation:
+        """The last evaluation, with the shift under other windows, backgrounds, modes ...: `specification`.
+
+        Raises UnusableInput where there is no shift to ask for, and Cancelled.
+        """
+        with threadpool_limits(limits=1, user_api="blas"):
+            self._last = with_specifications(self._evaluated(), should_stop, progress)
+        return self._last.evaluation
+
+    def _evaluated(self) -> Evaluated:
+        if self._last is None:
+            self.evaluate()
+        assert self._last is not None
+        return self._last
+
     def _evaluate(self, should_stop: Stop, progress: Progress, fits: bool) -> Evaluation:
         if fits:
             self._memory.turn()
@@ -98,21 +127,22 @@ class Session:
         line = prepared["vibrational"]
         progress(0, 1, "Core loss and thickness")
         chemistry = self._chemistry(line)
-        vibrations = Vibrations()
+        vibrations, masks = Vibrations(), line_masks(line, chemistry.regions)
         if fits:
             vibrations = measure_vibrations(
                 self.recipe,
                 self.mode,
                 self.background_mev,
                 prepared,
-                line_masks(line, chemistry.regions),
+                masks,
                 self._memory,
                 should_stop,
                 progress,
             )
         findings = Findings(self.recipe, self.mode, line, chemistry, vibrations, self.assumptions)
         readout = assemble(findings, self._inputs, self._parameters(vibrations))
-        return _evaluation(findings, readout)
+        self._last = Evaluated(_evaluation(findings, readout), findings, prepared, masks, self.background_mev)
+        return self._last.evaluation
 
     def _chemistry(self, line: Prepared) -> Chemistry:
         """Worked out anew only when a scan or the regions changed; vibrational rows matter where regions are found."""

@@ -11,7 +11,7 @@ from ..data.regions import NAMES, SPECTRUM
 from ..evaluation import Evaluation
 from ..files.export import whole_file
 from ..materials import Recipe
-from . import profiles, spectra, style
+from . import profiles, specification, spectra, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,6 +43,9 @@ def draw(evaluation: Evaluation, recipe: Recipe) -> Iterator[tuple[str, Callable
         found = evaluation.readout.get("ldo_peak", {})
         centres = {name: found.get(f"{name}_mev") for name in along}
         yield f"{peak.lower()}_peak", lambda: spectra.draw_peak(along, peak, centres)
+    curve = evaluation.readout.get("specification", ())
+    if peak is not None and specification.known(curve):
+        yield "specification_curve", lambda: specification.draw_curve(curve, peak)
     shown = profiles.wanted(evaluation, recipe.ratio)
     if shown:
         yield "profiles", lambda: profiles.draw_profiles(evaluation, shown)

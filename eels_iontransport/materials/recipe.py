@@ -126,7 +126,7 @@ class Recipe:
     fwhm_mev: Interval | None = None
     background_order: int = 3
     starts_mev: tuple[float, ...] = ()
-    polariton_offset_prior_mev: float = 1.0
+    polariton_offset_prior_mev: float | None = 1.0
     shift_peak: str | None = None
     ratio: tuple[str, str] | None = None
     edges: tuple[Edge, ...] = ()
