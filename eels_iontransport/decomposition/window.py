@@ -49,16 +49,24 @@ class Windowed:
         return Data(*(a[None] for a in arrays))
 
     def mean(self) -> Data:
-        """As one problem of one spectrum, their sum. Good enough to start from: axes differ by parts of a channel."""
-        weight = np.where(np.isfinite(self.sigma), 1.0, 0.0)
-        seen = weight.sum(axis=0)
-        share = len(self.rows) / np.where(seen > 0, seen, 1.0)
-        counts = np.sum(np.nan_to_num(self.counts) * weight, axis=0) * share
-        sigma = np.sqrt(np.sum(np.where(weight > 0, self.sigma, 0.0) ** 2, axis=0)) * share
+        """As one problem of one spectrum: with the counts of all, distributed as in the median of them.
+
+        Good enough to start from, as axes differ by parts of a channel; and one spoilt spectrum does not spoil it.
+        """
+        used = np.isfinite(self.sigma)
+        seen = used.any(axis=0)
+        total = np.sum(self.counts + self.subtracted, axis=1, where=used)
+        scale = np.where(total > 0, total, 1.0)[:, None]
+        middle = np.median(scale)
+        counts, sigma = (
+            middle * np.nanmedian(np.where(used | ~seen, np.where(seen, array, 0.0) / scale, np.nan), axis=0)
+            for array in (self.counts, self.sigma)
+        )
+        counts, sigma = len(self.rows) * counts, np.sqrt(len(self.rows)) * sigma
         arrays = (
             self.energy_mev.mean(axis=0),
             counts,
-            np.where(seen > 0, sigma, np.inf),
+            np.where(seen, sigma, np.inf),
             self.background.mean(axis=0),
             self.response.mean(axis=0),
         )

@@ -126,7 +126,7 @@ def test_a_damaged_row_is_fitted_or_left_out(mode, damage):
     assert np.all(found.described[[0, 2]])
 
 
-@pytest.mark.parametrize("mode", ["published", "shared"])
+@ways
 @given(damages)
 @settings(max_examples=15)
 @example([(ZERO + 240, 25, 0.0)])
