@@ -272,7 +272,8 @@ def unprivileged() -> list[str]:
 def call(source: Path, before: Sequence[str] = (), code: str = CALL, **variables: str) -> dict[str, Any]:
     """The toy kernels called in a process of their own."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "XDG_"))}
-    environment |= {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"} | variables
+    path = os.pathsep.join(filter(None, (str(source), os.environ.get("PYTHONPATH"))))
+    environment |= {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"} | variables
     run = subprocess.run(
         [*before, sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
