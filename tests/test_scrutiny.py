@@ -80,6 +80,7 @@ def test_the_bootstrap_repeats_the_shifts_with_uncertainties_of_its_own(asked):
         assert 0.5 * shift[key]["sigma"] < found[key]["sigma"] < 2.0 * shift[key]["sigma"]
         low, high = found[key]["interval_68"]
         assert high - low == pytest.approx(2 * found[key]["sigma"], rel=0.5)
+        assert abs(0.5 * (low + high) - found[key]["value"]) > 1e-6  # percentiles are not symmetric
     json.dumps(asked[2], allow_nan=False)
 
 

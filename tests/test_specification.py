@@ -169,6 +169,15 @@ def test_what_does_not_change_is_fitted_once(sums, monkeypatch):
     assert (calls.count("fit_aloof"), calls.count("fit_together")) == (2, 8)
 
 
+def test_modes_do_not_share_their_aloof_fits(sums):
+    """Also where choices that mean nothing to the published mode are the same."""
+    shared = CHOSEN[0]
+    published = replace(shared, mode="published", reference="grain_1")
+    _, beside = specification_curve(sums, [shared, published])
+    (single,) = specification_curve(sums, [published])
+    assert (beside.chi2, beside.railed) == (single.chi2, single.railed)
+
+
 def test_it_can_be_stopped(sums):
     for allowed in (0, 5):
         asked = iter(range(1000))
