@@ -59,9 +59,10 @@ class SpectrumImage:
         return self.shape[0] * self.shape[1]
 
     def blocks(self, pixels: int) -> Iterator[Block]:
-        """The image in blocks of about so many pixels, row by row."""
+        """The image in blocks of so many pixels at most, row by row; of whole chunks where the file is made of such."""
         height, width = self.shape
         rows, columns = max(1, pixels // width), min(width, pixels)
+        rows -= rows % min(rows, _chunk_rows(self.counts))  # a chunk that is cut is unpacked twice
         for top in range(0, height, rows):
             bottom = min(top + rows, height)
             for left in range(0, width, columns):
@@ -86,6 +87,14 @@ class SpectrumImage:
         mapped = getattr(self.counts, "_mmap", None)
         if isinstance(mapped, mmap.mmap) and getattr(self.counts, "mode", "") == "r" and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _chunk_rows(counts: Any) -> int:
+    """Rows of the chunks of an HDF5 dataset, or of an array of dask's; 1 where there are none."""
+    chunks = getattr(counts, "chunks", None)
+    if not chunks:
+        return 1
+    return chunks[0] if isinstance(chunks[0], int) else max(chunks[0])
 
 
 def require_image(counts: Any, name: str) -> None:
