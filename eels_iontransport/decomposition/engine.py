@@ -153,8 +153,8 @@ def draw(
 
     lines = np.empty((*centre.shape, energy_mev.shape[-1]))
     known = np.isfinite(centre)
-    shapes = (np.where(known, p, 1.0) for p in (centre, sigma, gamma))
-    kernels.draw(*(_plain(a) for a in (energy_mev, response, *shapes)), lines)
+    centre, sigma, gamma = (_plain(np.where(known, p, 1.0)) for p in (centre, sigma, gamma))
+    kernels.draw(_plain(energy_mev), _plain(response), centre, sigma, gamma, lines)
     return lines
 
 

@@ -867,13 +867,22 @@ def invert_arrow(a, b, c, transfer, shared):
 
 @_inner
 def invert(a):
-    """The inverse of a positive definite matrix with about one in its diagonal, in place; False where it is not."""
+    """The inverse of a positive definite matrix with about one in its diagonal, in place; False where it is not.
+
+    Where a direction is not determined at all, rounding may make it a little less than that: it is given as much
+    information as it takes to invert, and so comes out with a very large variance.
+    """
     size = a.shape[0]
-    factor = a.copy()
+    factor, ridge = a.copy(), 1e-13
     for i in range(size):
-        factor[i, i] += 1e-13
-    if not factorise(factor, size):
-        return False
+        factor[i, i] += ridge
+    while not factorise(factor, size):
+        ridge *= 100.0
+        if ridge > 1e-8:
+            return False
+        factor[:] = a
+        for i in range(size):
+            factor[i, i] += ridge
     column = np.empty(size)
     for i in range(size):
         column[:] = 0.0
