@@ -1,4 +1,4 @@
-"""What an operator gives on the command line, as what the analysis takes: windows, regions, assumptions."""
+"""What an operator gives on the command line, as what the analysis takes: windows, regions, assumptions, maps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from .data.errors import UnusableInput
 from .data.regions import BOUNDARY, GRAIN_1, GRAIN_2, Region, Regions, parse_region
 from .data.spectrum import Spectra
+from .decomposition.result import QUANTITIES
 from .materials import Recipe
 from .materials.recipe import Interval
 from .measure.transport import Assumptions
@@ -81,6 +82,25 @@ def choose_assumptions(texts: Sequence[str], recipe: Recipe) -> Assumptions | No
             raise UnusableInput(f"'{text}' is not of the form NAME=VALUE with a name of {', '.join(ASSUMPTIONS)}.")
         chosen[name] = _assumed(name, value)
     return Assumptions(**chosen)
+
+
+def choose_quantities(texts: Sequence[str] | None, recipe: Recipe) -> list[tuple[str, str]]:
+    """Peaks and quantities from "PEAK:QUANTITY"; the centre of the shift peak, else of every peak, where none is given.
+
+    Raises UnusableInput.
+    """
+    if not texts:
+        peaks = [recipe.shift_peak] if recipe.shift_peak is not None else [peak.name for peak in recipe.peaks]
+        return [(peak, "centre_mev") for peak in peaks]
+    chosen = []
+    for text in texts:
+        peak, _, quantity = text.rpartition(":")
+        if quantity not in QUANTITIES:
+            raise UnusableInput(
+                f"'{text}' is not of the form PEAK:QUANTITY with a quantity of {', '.join(QUANTITIES)}."
+            )
+        chosen.append((recipe.peak(peak).name, quantity))
+    return list(dict.fromkeys(chosen))
 
 
 def _assumed(name: str, text: str) -> str | bool | float | None:

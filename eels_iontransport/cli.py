@@ -1,4 +1,4 @@
-"""The command `eels-iontransport`: analyse files, run the demonstration, list the material recipes.
+"""The command `eels-iontransport`: analyse files, map images, run the demonstration, list the material recipes.
 
 Exit code 0: done. 2: unusable input or arguments, with one sentence on stderr and no output left half-written.
 """
@@ -8,21 +8,27 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from . import files, materials, report, wording
-from .arguments import ASSUMPTIONS, choose_assumptions, choose_regions, parse_windows
+from . import files, map_files, materials, report, wording
+from .arguments import ASSUMPTIONS, choose_assumptions, choose_quantities, choose_regions, parse_windows
 from .data.errors import UnusableInput
+from .data.image import SpectrumImage
 from .data.spectrum import Spectra
 from .decomposition.fitting import MODES
+from .decomposition.result import QUANTITIES
 from .evaluation import Evaluation
 from .files import export
+from .image import decompose_image
 from .materials import Recipe
+from .provenance import provenance
 from .session import Session
+from .terminal import Reporter
 
-DONE, UNUSABLE = 0, 2
-DEMO_FOLDER = "demo_results"
+DONE, UNUSABLE, INTERRUPTED = 0, 2, 130  # the last as shells have it
+DEMO_FOLDER, MAP_FOLDER = "demo_results", "maps"
 _ROLES = ("vibrational", "aloof", "zlp", "valence", "core_loss")
 
 
@@ -54,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     analyze = commands.add_parser("analyze", help="analyse spectra from files", allow_abbrev=False)
     _add_analyze_arguments(analyze)
     analyze.set_defaults(run=_analyze)
+    maps = commands.add_parser("maps", help="map the peaks of a spectrum image", allow_abbrev=False)
+    _add_maps_arguments(maps)
+    maps.set_defaults(run=_maps)
     demo = commands.add_parser("demo", help="run a whole session on the simulated microscope", allow_abbrev=False)
     demo.add_argument("--headless", action="store_true", help="without a window; ends by itself")
     demo.add_argument("--out", metavar="DIR", default=DEMO_FOLDER, help=f"folder for the results [{DEMO_FOLDER}]")
@@ -87,6 +96,23 @@ def _add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", metavar="OUT.json", help="write the readout to this file")
     add("--csv", metavar="OUT.csv", help="write the profiles along the line to this file")
     add("--figures", metavar="DIR", help="write figures into this folder")
+
+
+def _add_maps_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--material", required=True, help="name of a recipe, or the path of a recipe file")
+    add("--image", required=True, metavar="IMG", help="vibrational spectrum image, height x width x energy")
+    add("--aloof", metavar="ALOOF", help="aloof spectrum")
+    add("--zlp", metavar="VACUUM", help="zero-loss peak in vacuum")
+    add("--mode", choices=MODES, default=MODES[0], help=f"how peaks are fitted [{MODES[0]}]")
+    add(
+        "--quantity",
+        metavar="PEAK:QUANTITY",
+        nargs="+",
+        action="extend",
+        help=f"what is mapped with its uncertainty, of {', '.join(QUANTITIES)} [the centre of the shift peak]",
+    )
+    add("--out", metavar="DIR", default=MAP_FOLDER, help=f"folder for the maps [{MAP_FOLDER}]")
 
 
 def _analyze(options: argparse.Namespace) -> int:
@@ -142,6 +168,37 @@ def _write(evaluation: Evaluation, recipe: Recipe, options: argparse.Namespace) 
         export.write_json(options.json, evaluation.readout)
         written.append(Path(options.json))
     return written
+
+
+def _maps(options: argparse.Namespace) -> int:
+    folder = Path(options.out)
+    export.require_place(folder / map_files.LISTING)
+    recipe = materials.load(options.material)
+    wanted = choose_quantities(options.quantity, recipe)
+    image = files.load_image(options.image)
+    spectra = {role: files.load(path) for role in ("aloof", "zlp") if (path := getattr(options, role)) is not None}
+    for reference in spectra.values():
+        _require_data(reference)
+    try:
+        with Reporter() as reporter:
+            maps = decompose_image(
+                image, recipe, aloof=spectra.get("aloof"), zlp=spectra.get("zlp"), mode=options.mode, progress=reporter
+            )
+        inputs = {**spectra, "image": _hashed(image, options.image)}
+        record = provenance(inputs, {"mode": options.mode, "quantities": wanted})
+        written = map_files.write(folder, maps, wanted, recipe, record)
+    except KeyboardInterrupt:
+        print("eels-iontransport: interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    for line in [*map_files.page(maps, wanted, recipe, options.mode), *(f"Written: {path}" for path in written)]:
+        print(wording.encodable(line, sys.stdout.encoding))
+    return DONE
+
+
+def _hashed(image: SpectrumImage, path: str) -> Any:
+    """The image with the hash of its file, which nobody needs but the record."""
+    source = {"path": path, "sha256": files.sha256(Path(path))}
+    return replace(image, metadata={**image.metadata, files.SOURCE_KEY: source})
 
 
 def _materials(options: argparse.Namespace) -> int:
