@@ -51,7 +51,7 @@ def run(capsys, *options):
 def test_maps_are_written_with_a_listing(capsys, measured_files, tmp_path):
     image, aloof, folder = measured_files / "image.npy", measured_files / "aloof.npy", tmp_path / "a" / "b"
     code, out, err = run(capsys, "--image", image, "--aloof", aloof, "--out", folder)
-    assert (code, err) == (0, "")
+    assert code == 0 and all(line.endswith("%") for line in err.splitlines())  # a slow machine says how far it is
     listing = json.loads((folder / "maps.json").read_text(), parse_constant=pytest.fail)
     assert (listing["schema"], listing["material"], listing["mode"]) == ("eels-iontransport/maps/1", "lco", "shared")
     assert (listing["shape"], listing["step_nm"], listing["flags"]) == ([3, 5], [0.5, 0.5], [])
@@ -133,7 +133,7 @@ def test_an_interrupted_writing_leaves_whole_files_and_no_listing(capsys, measur
 
     monkeypatch.setattr(figures.maps, "draw_map", interrupt_the_second)
     code, _, err = run(capsys, "--image", measured_files / "image.npy", "--out", tmp_path)
-    assert (code, err) == (130, "eels-iontransport: interrupted.\n")
+    assert code == 130 and err.endswith("eels-iontransport: interrupted.\n")
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["LDO_centre_mev.npy", "LDO_centre_mev.png", "LDO_centre_mev_sigma.npy"]
 
