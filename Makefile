@@ -42,6 +42,8 @@ $(VENV)/%.stamp: pyproject.toml setup.py | python
 	@$(BIN)/python -c "import pip" 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "Installing into $(VENV) ..."
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e ".[$(EXTRAS)]"
+	@echo "Compiling the kernels, which takes about a minute ..."
+	@$(BIN)/python -c "from eels_iontransport.decomposition.warm import warm; warm()"
 	@touch $@
 
 $(VENV)/run.stamp: EXTRAS = simulator,window,files

@@ -16,8 +16,8 @@ IMPORT_S = 0.3
 
 HOST = """
 import json, sys, time
-import nion.instrumentation
 from nion.swift import Application, DocumentController, Facade
+import nionswift_plugin.nion_instrumentation_ui  # part of every Swift that has the plug-in; shares much with it
 start = time.perf_counter()
 """
 IMPORT = """
@@ -41,7 +41,7 @@ print(json.dumps([time.perf_counter() - start, longest]))
 
 
 def run(code: str, bytecode: Path, **variables: str) -> list[float]:
-    """What the code prints in a process of its own, in which Swift has been imported."""
+    """What the code prints in a process of its own, in which Swift and its own panels have been imported."""
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(bytecode), **variables}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
     command = [sys.executable, "-c", HOST + code]
