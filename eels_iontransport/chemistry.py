@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from .data.errors import UnusableInput
 from .data.flags import Flag, unique
+from .data.noise import NoiseModel
 from .data.regions import Regions
 from .data.spectrum import EnergyAxis, Spectra
 from .data.units import mev
@@ -16,8 +18,10 @@ from .measure import boundary, composition, coreloss
 from .measure import noise as noises
 from .measure.plural import Plural, plural_scattering
 from .measure.thickness import Thickness, t_over_lambda
-from .vibrational import Prepared, normalised_line
+from .memory import Memory, Seen
+from .prepared import Prepared
 
+WORTH_A_SEARCH = 0.05  # part by which a line that fills has to grow for its boundary to be looked for again
 MAP_BEYOND_EV = 7.0  # the core-loss map goes on so far beyond the last signal window
 
 
@@ -54,24 +58,74 @@ class Chemistry:
     flags: tuple[Flag, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """A core-loss scan in which a ratio can be measured: its noise, and plural scattering where it is known."""
+
+    core_loss: Spectra
+    ratio: tuple[str, str]
+    noise: NoiseModel
+    plural: Plural | None
+
+
+@dataclass(frozen=True, eq=False)
+class Scans:
+    """What the valence and core-loss scans say before there are regions, and where the ratio puts the boundary."""
+
+    found: Chemistry
+    edges: Edges | None = None
+    place: boundary.Boundary | None = None
+
+
 def measure_chemistry(
-    recipe: Recipe, line: Prepared, valence: Spectra | None, core_loss: Spectra | None, regions: Regions | None
+    recipe: Recipe,
+    line: Prepared,
+    valence: Seen | None,
+    core_loss: Seen | None,
+    regions: Regions | None,
+    memory: Memory,
+    *,
+    settled: bool = True,
 ) -> Chemistry:
-    """Everything that needs no vibrational fit.
+    """Everything that needs no vibrational fit; what depends on nothing new is recalled.
 
     regions: given ones; else they are looked for in the composition, then in the vibrational spectra. Scans that cannot
-    be used become flags.
+    be used become flags. settled: else regions found in the vibrational spectra stay until there is a twentieth more.
     """
-    found = _thickness(valence)
+    key = ("scans", *(scan.token if scan is not None else None for scan in (valence, core_loss)), line.spectra.is_line)
+    spectra = [scan.spectra if scan is not None else None for scan in (valence, core_loss)]
+    scans: Scans = memory.recall(key, partial(_scans, recipe, *spectra, is_line=line.spectra.is_line))
     if not line.spectra.is_line:
+        return scans.found
+    found = _with_regions(scans, line, regions, memory, settled)
+    if scans.edges is None or found.regions is None:
         return found
-    if core_loss is None or not recipe.edges:
-        return _with_regions(found, recipe, line, None, regions)
+    measured = memory.recall(("change", *key, found.regions), partial(_change, recipe, scans.edges, found.regions))
+    return replace(
+        found,
+        change=measured.change,
+        ratio_scan=measured.ratio_scan or found.ratio_scan,
+        flags=unique([*found.flags, *measured.flags]),
+    )
+
+
+def _scans(recipe: Recipe, valence: Spectra | None, core_loss: Spectra | None, *, is_line: bool) -> Scans:
+    found = _thickness(valence)
+    if not is_line or core_loss is None or not recipe.edges:
+        return Scans(found)
     try:
-        return _composition(found, recipe, line, valence, core_loss, regions)
+        noise = noises.for_spectra(core_loss)
+        plural = plural_scattering(core_loss, valence) if valence is not None else None
+        axis, values = _map(recipe, core_loss, noise, plural)
+        with_map = replace(found, map=values, map_axis=axis)
+        if recipe.ratio is None:
+            return Scans(with_map)
+        first = composition.profile(core_loss, recipe.edges, recipe.ratio, noise, plural=plural)
     except UnusableInput as fault:
-        unusable = replace(found, flags=(*found.flags, Flag("CORE_LOSS_UNUSABLE", str(fault))))
-        return _with_regions(unusable, recipe, line, None, regions)
+        return Scans(replace(found, flags=(*found.flags, Flag("CORE_LOSS_UNUSABLE", str(fault)))))
+    scan = Scan(core_loss.position_nm, first.value, first.sigma)
+    place = boundary.find(scan.position_nm, scan.value, scan.sigma)
+    return Scans(replace(with_map, ratio_scan=scan), Edges(core_loss, recipe.ratio, noise, plural), place)
 
 
 def _thickness(valence: Spectra | None) -> Chemistry:
@@ -82,64 +136,57 @@ def _thickness(valence: Spectra | None) -> Chemistry:
     return Chemistry(thickness=thickness, thickness_scan=scan, flags=thickness.flags)
 
 
-def _composition(
-    found: Chemistry,
-    recipe: Recipe,
-    line: Prepared,
-    valence: Spectra | None,
-    core_loss: Spectra,
-    regions: Regions | None,
-) -> Chemistry:
-    noise = noises.for_spectra(core_loss)
-    plural = plural_scattering(core_loss, valence) if valence is not None else None
-    axis, values = _map(recipe, core_loss, plural)
-    found = replace(found, map=values, map_axis=axis)
-    if recipe.ratio is None:
-        return _with_regions(found, recipe, line, None, regions)
-    first = composition.profile(core_loss, recipe.edges, recipe.ratio, noise, plural=plural)
-    scan = Scan(core_loss.position_nm, first.value, first.sigma)
-    found = _with_regions(replace(found, ratio_scan=scan), recipe, line, scan, regions)
-    if found.regions is None:
-        return found
-    change = composition.change(core_loss, recipe.edges, recipe.ratio, found.regions, noise, plural=plural)
-    flags = [*found.flags, *(plural.flags if plural is not None else ()), *change.flags]
-    if change.fit is not None:  # shapes from the regions, not from the mixture of all pixels
-        last = composition.profile(core_loss, recipe.edges, recipe.ratio, noise, plural=plural, fit=change.fit)
-        scan = Scan(core_loss.position_nm, last.value, last.sigma)
-    return replace(found, change=change, ratio_scan=scan, flags=unique(flags))
+def _change(recipe: Recipe, edges: Edges, regions: Regions) -> Chemistry:
+    """The composition of the regions, and along the line by their shapes."""
+    spectra, ratio, noise, plural = edges.core_loss, edges.ratio, edges.noise, edges.plural
+    scan = None
+    try:
+        change = composition.change(spectra, recipe.edges, ratio, regions, noise, plural=plural)
+        if change.fit is not None:  # shapes from the regions, not from the mixture of all pixels
+            last = composition.profile(spectra, recipe.edges, ratio, noise, plural=plural, fit=change.fit)
+            scan = Scan(spectra.position_nm, last.value, last.sigma)
+    except UnusableInput as fault:
+        return Chemistry(flags=(Flag("CORE_LOSS_UNUSABLE", str(fault)),))
+    flags = [*(plural.flags if plural is not None else ()), *change.flags]
+    return Chemistry(change=change, ratio_scan=scan, flags=unique(flags))
 
 
-def _map(recipe: Recipe, core_loss: Spectra, plural: Plural | None) -> tuple[EnergyAxis, np.ndarray]:
+def _map(recipe: Recipe, core_loss: Spectra, noise: NoiseModel, plural: Plural | None) -> tuple[EnergyAxis, np.ndarray]:
     """Core loss over the published single-window background, for display; less plural scattering where it is known."""
     window = recipe.edges[0].background_window_ev
     aside = plural.counts if plural is not None and plural.known[core_loss.valid].all() else None
-    background = coreloss.power_law_background(core_loss, window, noises.for_spectra(core_loss), plural=aside)
+    background = coreloss.power_law_background(core_loss, window, noise, plural=aside)
     high = max(edge.signal_window_ev[1] for edge in recipe.edges) + MAP_BEYOND_EV
     return coreloss.subtracted(core_loss, background, window[0], high, plural=aside)
 
 
-def _with_regions(
-    found: Chemistry, recipe: Recipe, line: Prepared, ratio: Scan | None, regions: Regions | None
-) -> Chemistry:
+def _with_regions(scans: Scans, line: Prepared, regions: Regions | None, memory: Memory, settled: bool) -> Chemistry:
+    """The regions given, else found in the composition, else in the vibrational spectra."""
     if regions is not None:
-        return replace(found, regions=regions)
-    attempts = []
-    if ratio is not None:
-        attempts.append(boundary.find(ratio.position_nm, ratio.value, ratio.sigma))
-    if not attempts or attempts[0].regions is None:
-        attempts.append(_vibrational_boundary(line, recipe))
-    if attempts[-1].regions is not None:
-        return replace(found, regions=attempts[-1].regions)
-    return replace(found, flags=unique([*found.flags, *attempts[-1].flags]))
+        return replace(scans.found, regions=regions)
+    found = scans.place
+    if found is None or found.regions is None:
+        found = _vibrational_boundary(line, memory, settled)
+    flags = () if found.regions is not None else found.flags
+    return replace(scans.found, regions=found.regions, flags=unique([*scans.found.flags, *flags]))
 
 
-def _vibrational_boundary(line: Prepared, recipe: Recipe) -> boundary.Boundary:
+def _vibrational_boundary(line: Prepared, memory: Memory, settled: bool) -> boundary.Boundary:
+    rows = int(line.usable.sum())
+    before: tuple[int, boundary.Boundary] | None = memory.last.get("boundary")
+    if not settled and before is not None and before[0] <= rows < (1 + WORTH_A_SEARCH) * before[0]:
+        return before[1]
+    found: boundary.Boundary = memory.recall(("boundary", line.token), partial(find_boundary, line))
+    memory.last["boundary"] = rows, found
+    return found
+
+
+def find_boundary(line: Prepared) -> boundary.Boundary:
     """Where the normalised vibrational spectra change."""
-    normalised, _ = normalised_line(line, recipe.wide_window_mev)
-    if normalised is None:
+    if line.normalised is None:
         message = "The spectra do not reach over the fit window, so no boundary can be looked for; give the regions."
         return boundary.Boundary(None, flags=(Flag("BOUNDARY_NOT_FOUND", message),))
     # Variance of a channel in units of the normalised spectrum: its counts over the squared integral.
     scale = line.integral[:, None] * mev(line.spectra.energy.step_ev)
-    variance = line.noise.variance(normalised * scale) * line.noise.correlation / scale**2
-    return boundary.find(line.spectra.position_nm, *boundary.spectral_profiles(normalised, variance))
+    variance = line.noise.variance(line.normalised * scale) * line.noise.correlation / scale**2
+    return boundary.find(line.spectra.position_nm, *boundary.spectral_profiles(line.normalised, variance))

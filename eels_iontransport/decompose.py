@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from .data.errors import UnusableInput
 from .data.spectrum import Spectra
-from .decomposition.result import Decomposition, stack
+from .decomposition.result import Decomposition
 from .materials import Recipe
+from .memory import Memory
+from .prepared import prepare
 from .session import line_masks
-from .vibrational import Memory, measure_vibrations, prepare
+from .vibrational import draw_rows, measure_vibrations
 
 
 def decompose(
@@ -28,5 +30,5 @@ def decompose(
     if found.together is None:
         reasons = [flag.message for flag in found.flags] or ["No spectrum has a usable zero-loss peak."]
         raise UnusableInput(reasons[0])
-    result = stack(list(found.rows), found.together) if line.is_line else found.together
-    return replace(result, flags=found.flags)
+    rows = draw_rows(found, prepared["vibrational"]) if line.is_line else None
+    return replace(rows or found.together, flags=found.flags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -13,18 +14,17 @@ from .chemistry import Chemistry
 from .data.flags import Flag, unique
 from .data.record import Record
 from .data.regions import BOUNDARY, GRAIN_1, GRAIN_2, NAMES
-from .data.spectrum import Spectra
 from .data.units import mev
-from .decomposition.result import Decomposition
-from .materials import Band, Peak, Recipe
+from .materials import Band, Recipe
 from .measure import transport
 from .measure.composition import Change
-from .provenance import provenance
+from .prepared import Prepared
 from .quantity import quantity, unknown
-from .vibrational import Prepared, Vibrations
+from .vibrational import Vibrations
 
 SCHEMA = "eels-iontransport/readout/1"
 GRAINS = (GRAIN_1, GRAIN_2)
+SHOWN = {"centre_mev": "meV", "fwhm_mev": "meV", "area": "counts meV"}  # of every peak, with its unit
 SHIFT_SIGNIFICANCE = 3.0  # grains further apart than this many sigma have no common reference
 
 
@@ -62,6 +62,7 @@ class Findings:
         centre = sum(known) / len(known) if known else None
         return transport.estimate(blue["value"], blue["sigma"], centre, change[0], change[1], assumptions)
 
+    @cached_property
     def flags(self) -> tuple[Flag, ...]:
         return unique(
             [
@@ -74,14 +75,13 @@ class Findings:
             ]
         )
 
+    @cached_property
     def profiles(self) -> dict[str, np.ndarray]:
         """Values along the line, (n,), nan where there is none."""
         position, n = self.line.spectra.position_nm, len(self.line.spectra.rows)
         found = {"zlp_position_mev": mev(self.line.zero.position_ev), "zlp_fwhm_mev": mev(self.line.zero.fwhm_ev)}
         if self.recipe.shift_peak is not None and self.line.spectra.is_line:
-            found["ldo_centre_mev"], found["ldo_centre_sigma_mev"] = _centres(
-                self.vibrations.rows, self.recipe.shift_peak, n, self.reports_misfits
-            )
+            found["ldo_centre_mev"], found["ldo_centre_sigma_mev"] = _centres(self, self.recipe.shift_peak, n)
         if self.chemistry.ratio_scan is not None:
             found["li_to_co"], found["li_to_co_sigma"] = self.chemistry.ratio_scan.at(position)
         if self.chemistry.thickness_scan is not None:
@@ -89,7 +89,7 @@ class Findings:
         return found
 
 
-def assemble(findings: Findings, inputs: Mapping[str, Spectra], parameters: Mapping[str, Any]) -> dict[str, Any]:
+def assemble(findings: Findings, provenance: Mapping[str, Any]) -> dict[str, Any]:
     """The readout, ready for JSON."""
     recipe, line = findings.recipe, findings.line
     regions = findings.chemistry.regions
@@ -112,9 +112,9 @@ def assemble(findings: Findings, inputs: Mapping[str, Spectra], parameters: Mapp
     content["peaks"] = _peaks(findings)
     if line.spectra.is_line:
         content["profiles"] = {"position_nm": line.spectra.position_nm.tolist()}
-        content["profiles"] |= {name: _numbers(values) for name, values in findings.profiles().items()}
-    content["flags"] = [flag.to_dict() for flag in findings.flags()]
-    content["provenance"] = provenance(inputs, parameters)
+        content["profiles"] |= {name: _numbers(values) for name, values in findings.profiles.items()}
+    content["flags"] = [flag.to_dict() for flag in findings.flags]
+    content["provenance"] = dict(provenance)
     return content
 
 
@@ -284,31 +284,27 @@ def _peaks(findings: Findings) -> list[dict[str, Any]]:
     d = vibrations.together
     if d is None:
         return []
+    described = d.described | findings.reports_misfits
+    values, sigmas = ({q: table[q].tolist() for q in SHOWN} for table in (d.values, d.sigmas))
+    railed = {name: d.railed[f"{name}_mev"].tolist() for name in ("centre", "sigma", "gamma")}
     result = []
-    for peak in d.peaks:
+    for k, peak in enumerate(d.peaks):
         for row, group in enumerate(vibrations.names):
-            result.append(_peak(findings, d, peak, row, group))
+            presence = vibrations.presence.get((peak.name, group))
+            shown = described[row] and (presence is None or presence.present)
+            spreads = (0.0, 0.0, 0.0)
+            if presence is not None:  # by how much other windows and backgrounds change it
+                spreads = (presence.centre_spread_mev, presence.fwhm_spread_mev, presence.area_spread)
+            quantities = {
+                name: quantity(values[name][row][k], math.hypot(sigmas[name][row][k], spread), unit)
+                if shown
+                else unknown(unit)
+                for (name, unit), spread in zip(SHOWN.items(), spreads)
+            }
+            at_limit = [name for name, table in railed.items() if table[row][k]]
+            entry = {"name": peak.name, "component": peak.component, "region": group, **quantities, "railed": at_limit}
+            result.append(entry)
     return result
-
-
-def _peak(findings: Findings, d: Decomposition, peak: Peak, row: int, group: str) -> dict[str, Any]:
-    presence = findings.vibrations.presence.get((peak.name, group))
-    shown = (d.described[row] or findings.reports_misfits) and (presence is None or presence.present)
-    spreads = {"centre_mev": 0.0, "fwhm_mev": 0.0, "area": 0.0}
-    if presence is not None:
-        spreads = dict(zip(spreads, (presence.centre_spread_mev, presence.fwhm_spread_mev, presence.area_spread)))
-    quantities = {}
-    for name, spread in spreads.items():
-        unit = "counts meV" if name == "area" else "meV"
-        quantities[name] = quantity(*_with_spread(d, peak.name, name, row, spread), unit) if shown else unknown(unit)
-    parameters = ("centre", "sigma", "gamma")
-    railed = [name for name in parameters if d.railed[f"{name}_mev"][row, d.index(peak.name)]]
-    return {"name": peak.name, "component": peak.component, "region": group, **quantities, "railed": railed}
-
-
-def _with_spread(d: Decomposition, peak: str, name: str, row: int, spread: float) -> tuple[float, float]:
-    """Value and standard deviation of a quantity, with what other windows and backgrounds change it by."""
-    return d.value(peak, name)[row], float(np.hypot(d.sigma(peak, name)[row], spread))
 
 
 def _ratio(change: Change) -> dict[str, Any]:
@@ -385,15 +381,16 @@ def _band_losses(findings: Findings, group: str, band: Band) -> tuple[float, flo
     return float(losses / integral), float(np.sqrt(np.sum(errors**2)) / integral)
 
 
-def _centres(rows: tuple[Decomposition | None, ...], peak: str, n: int, misfits: bool) -> tuple[np.ndarray, np.ndarray]:
+def _centres(findings: Findings, peak: str, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Centre of a peak along the line and its standard deviation, (n,); nan where it is not determined."""
-    centre, sigma = np.full(n, np.nan), np.full(n, np.nan)
-    for i, row in enumerate(rows):
-        if row is not None and (row.described[0] or misfits) and not row.railed["centre_mev"][0, row.index(peak)]:
-            centre[i], sigma[i] = row.value(peak, "centre_mev")[0], row.sigma(peak, "centre_mev")[0]
+    rows = findings.vibrations.rows
+    if rows is None:
+        return np.full(n, np.nan), np.full(n, np.nan)
+    known = (rows.described | findings.reports_misfits) & ~rows.railed["centre_mev"][:, rows.index(peak)]
+    centre, sigma = (np.where(known, values(peak, "centre_mev"), np.nan) for values in (rows.value, rows.sigma))
     return centre, sigma
 
 
 def _numbers(values: np.ndarray) -> list[float | None]:
     """For JSON: null where nan."""
-    return [float(v) if np.isfinite(v) else None for v in values]
+    return [value if math.isfinite(value) else None for value in values.tolist()]

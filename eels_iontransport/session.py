@@ -1,19 +1,20 @@
 """Spectra in, readout out: the one place that knows the whole chain.
 
-`Session` keeps what it has worked out. Rows are fitted again where the shapes that they share have moved: while the
-regions still fill, a new row may cost all of them; after that, only what changed.
+`Session` keeps what it has worked out. A new row costs that row, the sums and the common fit of the regions that it
+lies in, and what depends on them.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from .bootstrap import COUNT
-from .chemistry import Chemistry, measure_chemistry
+from .chemistry import measure_chemistry
 from .data.errors import UnusableInput
 from .data.record import Role
 from .data.regions import SPECTRUM, Regions
@@ -24,21 +25,17 @@ from .evaluation import Evaluation, fitted_spectrum
 from .materials import Recipe
 from .materials.recipe import Interval
 from .measure.transport import Assumptions
+from .memory import Memory, Seen, Watch
+from .prepared import Prepared, Preparer
+from .progress import Progress, silent
+from .provenance import provenance, sha256
 from .readout import Findings, assemble
+from .rows import RowFits
 from .scrutiny import Evaluated, with_bootstrap, with_specifications
-from .vibrational import (
-    Memory,
-    Prepared,
-    Progress,
-    Vibrations,
-    digest,
-    measure_vibrations,
-    normalised_line,
-    prepare,
-    silent,
-)
+from .vibrational import Vibrations, measure_vibrations
 
 ROLES = tuple(role.value for role in (Role.VIBRATIONAL, Role.ALOOF, Role.ZLP, Role.VALENCE, Role.CORE_LOSS))
+PREPARED = (Role.VIBRATIONAL.value, Role.ALOOF.value, Role.ZLP.value)
 STRETCHES = 3  # without regions, so many equal stretches of the line are fitted together
 
 
@@ -66,7 +63,11 @@ class Session:
         self.background_mev = background_mev
         self.assumptions = assumptions
         self._inputs: dict[str, Spectra] = {}
-        self._memory = Memory()
+        self._watches = {role: Watch() for role in ROLES}
+        self._preparers = {role: Preparer() for role in PREPARED}
+        self._preparers["vibrational"] = Preparer(recipe.wide_window_mev)
+        self._memory, self._of_scans = Memory(), Memory()
+        self._rows = RowFits()
         self._last: Evaluated | None = None
 
     def update(self, **inputs: Spectra | None) -> None:
@@ -79,17 +80,25 @@ class Session:
             else:
                 self._inputs[role] = spectra
 
-    def evaluate(self, *, should_stop: Stop = never, progress: Progress = silent, fits: bool = True) -> Evaluation:
+    def evaluate(
+        self, *, should_stop: Stop = never, progress: Progress = silent, fits: bool = True, settled: bool = True
+    ) -> Evaluation:
         """The readout and all that is drawn, from the inputs as they are now.
 
-        fits: without them, what is known at once: zero-loss peaks, the normalised spectra, chemistry. Raises
-        UnusableInput where there is nothing to analyse, and Cancelled when should_stop says so.
+        fits: without them, what is known at once: zero-loss peaks, the normalised spectra, chemistry.
+        settled: every number is that of the inputs as they are, whatever came before. Else, while rows arrive, what a
+        further row hardly changes is kept: the common fit goes on from its last optimum; of the rows that were fitted
+        with other common shapes, those that have waited longest are fitted again, and the others too where these move
+        by more than a fifth of their standard deviation (`rows.RowFits`); a boundary that is found in the vibrational
+        spectra is looked for again when the line has grown by a twentieth.
+
+        Raises UnusableInput where there is nothing to analyse, and Cancelled when should_stop says so.
         """
         if "vibrational" not in self._inputs:
             raise UnusableInput("There is no vibrational spectrum; give a spectrum or a line scan.")
         # The matrices are small: threads of the linear algebra would only wait for each other.
-        with threadpool_limits(limits=1, user_api="blas"):
-            return self._evaluate(should_stop, progress, fits)
+        with _linear_algebra().limit(limits=1, user_api="blas"):
+            return self._evaluate(should_stop, progress, fits, settled)
 
     def bootstrap(
         self, count: int = COUNT, seed: int = 0, *, should_stop: Stop = never, progress: Progress = silent
@@ -98,7 +107,7 @@ class Session:
 
         Raises UnusableInput where there is no shift to ask for, or count is too small, and Cancelled.
         """
-        with threadpool_limits(limits=1, user_api="blas"):
+        with _linear_algebra().limit(limits=1, user_api="blas"):
             self._last = with_bootstrap(self._evaluated(), count, seed, should_stop, progress)
         return self._last.evaluation
 
@@ -107,7 +116,7 @@ class Session:
 
         Raises UnusableInput where there is no shift to ask for, and Cancelled.
         """
-        with threadpool_limits(limits=1, user_api="blas"):
+        with _linear_algebra().limit(limits=1, user_api="blas"):
             self._last = with_specifications(self._evaluated(), should_stop, progress)
         return self._last.evaluation
 
@@ -117,16 +126,25 @@ class Session:
         assert self._last is not None
         return self._last
 
-    def _evaluate(self, should_stop: Stop, progress: Progress, fits: bool) -> Evaluation:
+    def _evaluate(self, should_stop: Stop, progress: Progress, fits: bool, settled: bool) -> Evaluation:
+        self._of_scans.turn()
         if fits:
             self._memory.turn()
+        seen = {role: self._watches[role].look(spectra) for role, spectra in self._inputs.items()}
+        on_the_way = {role: self._hash(role, given) for role, given in seen.items()}
         progress(0, 1, "Zero-loss peaks")
-        prepared: dict[str, Prepared] = {
-            role: prepare(self._inputs[role]) for role in ("vibrational", "aloof", "zlp") if role in self._inputs
-        }
+        prepared = {role: self._preparers[role].prepare(seen[role]) for role in PREPARED if role in seen}
         line = prepared["vibrational"]
         progress(0, 1, "Core loss and thickness")
-        chemistry = self._chemistry(line)
+        chemistry = measure_chemistry(
+            self.recipe,
+            line,
+            seen.get("valence"),
+            seen.get("core_loss"),
+            self.regions,
+            self._of_scans,
+            settled=settled,
+        )
         vibrations, masks = Vibrations(), line_masks(line, chemistry.regions)
         if fits:
             vibrations = measure_vibrations(
@@ -138,25 +156,21 @@ class Session:
                 self._memory,
                 should_stop,
                 progress,
+                row_fits=self._rows,
+                settled=settled,
             )
         findings = Findings(self.recipe, self.mode, line, chemistry, vibrations, self.assumptions)
-        readout = assemble(findings, self._inputs, self._parameters(vibrations))
-        self._last = Evaluated(_evaluation(findings, readout), findings, prepared, masks, self.background_mev)
-        return self._last.evaluation
+        hashes = {role: future.result() for role, future in on_the_way.items()}
+        origin = provenance({role: s.spectra for role, s in seen.items()}, self._parameters(vibrations), hashes)
+        evaluation = _evaluation(findings, assemble(findings, origin))
+        self._last = Evaluated(evaluation, findings, prepared, masks, self.background_mev)
+        return evaluation
 
-    def _chemistry(self, line: Prepared) -> Chemistry:
-        """Worked out anew only when a scan or the regions changed; vibrational rows matter where regions are found."""
-        valence, core_loss = self._inputs.get("valence"), self._inputs.get("core_loss")
-        scans = [scan for scan in (valence, core_loss) if scan is not None]
-        if self.regions is None:
-            scans.append(line.spectra)
-        key = (
-            "chemistry",
-            repr(self.regions),
-            digest(*(part for s in scans for part in (s.counts, s.valid, s.energy))),
-        )
-        make = partial(measure_chemistry, self.recipe, line, valence, core_loss, self.regions)
-        return self._memory.recall(key, make)
+    def _hash(self, role: str, seen: Seen) -> Future[str]:
+        """The hash of an input, on its way in another thread."""
+        make = partial(_helper().submit, sha256, seen.spectra)
+        future: Future[str] = self._of_scans.recall(("sha256", role, seen.token), make)
+        return future
 
     def _parameters(self, vibrations: Vibrations) -> dict[str, Any]:
         """What the analysis was asked for, for the record."""
@@ -208,19 +222,30 @@ def _evaluation(findings: Findings, readout: dict[str, Any]) -> Evaluation:
     aloof = None
     if vibrations.model is not None and vibrations.model.aloof is not None:
         aloof = fitted_spectrum(vibrations.model.aloof, 0, vibrations.model.aloof_integral)
-    normalised, axis = normalised_line(line, findings.recipe.wide_window_mev)
     return Evaluation(
         readout,
         line.spectra.position_nm,
         line.spectra.valid,
         chemistry.regions,
-        normalised,
-        axis,
+        line.normalised,
+        line.normalised_axis,
         fits,
         aloof,
-        findings.profiles(),
+        findings.profiles,
         findings.recipe.shift_peak,
         chemistry.map,
         chemistry.map_axis,
-        findings.flags(),
+        findings.flags,
     )
+
+
+@cache
+def _linear_algebra() -> ThreadpoolController:
+    """What limits the threads of the linear algebra; to find its libraries takes longer than many an evaluation."""
+    return ThreadpoolController()
+
+
+@cache
+def _helper() -> ThreadPoolExecutor:
+    """Does what has time until the end of an evaluation."""
+    return ThreadPoolExecutor(1, "ion transport hashes")

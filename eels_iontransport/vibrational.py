@@ -2,114 +2,45 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .data.errors import UnusableInput
 from .data.flags import Flag
-from .data.noise import NoiseModel
-from .data.spectrum import EnergyAxis, Spectra
-from .data.units import ev, mev
 from .decomposition import response as responses
 from .decomposition.engine import Stop, never
-from .decomposition.fitting import Setup, fit_aloof, fit_rows, fit_together
+from .decomposition.fitting import Setup, fit_aloof, fit_rows, fit_together, plan_rows
 from .decomposition.layout import KnownShapes
 from .decomposition.presence import Presence, test_presence
 from .decomposition.response import Response
-from .decomposition.result import Decomposition
+from .decomposition.result import Decomposition, PeakTable, scatter
 from .materials import Recipe
 from .materials.recipe import POLARITONIC, Interval
-from .measure import noise as noises
-from .measure import zlp
-from .measure.alignment import Aligned, aligned_row, aligned_sum
+from .measure.alignment import Aligned, aligned_row
+from .memory import Itself, Memory, digest
+from .prepared import Prepared
+from .prepared import prepare as prepare
+from .progress import Progress, silent
+from .rows import RowFits
 
-ZLP_HALF_WIDTH_MEV = 2.5  # the ZLP integral by which spectra are normalised runs this far to both sides
-MAP_MARGIN_MEV = 8.0  # normalised spectra show this much beyond the fit window ...
-LOWEST_MEV = 5.0  # ... but no ZLP
 SHAPE_DIGITS = 2  # rows see common shapes to 0.01 meV: no centre feels it, and rows need no refit for less
-
-
-Progress = Callable[[int, int, str], None]
-
-
-def silent(done: int, total: int, text: str) -> None:
-    """Progress that nobody watches: steps done, of how many, and what is being done."""
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """Spectra with their noise model, zero-loss peaks and ZLP integrals (n,)."""
-
-    spectra: Spectra
-    noise: NoiseModel
-    zero: zlp.ZeroLoss
-    integral: np.ndarray
-
-    @property
-    def usable(self) -> np.ndarray:
-        """Rows with data and a zero, (n,)."""
-        return self.spectra.valid & self.zero.found
-
-    def total(self, mask: np.ndarray | None = None) -> Aligned | None:
-        """The sum of the rows in mask, aligned."""
-        mask = self.usable if mask is None else mask
-        return aligned_sum(self.spectra, mask, self.zero.position_ev)
-
-
-def prepare(spectra: Spectra, noise: NoiseModel | None = None) -> Prepared:
-    """Measure noise, unless it is known, and zero-loss peaks of every row."""
-    noise = noise or noises.for_spectra(spectra)
-    zero = zlp.measure(spectra, noise.variance_per_count * noise.correlation)
-    return Prepared(spectra, noise, zero, zlp.integral(spectra, zero.position_ev, ev(ZLP_HALF_WIDTH_MEV)))
-
-
-def normalised_line(line: Prepared, window_mev: Interval) -> tuple[np.ndarray | None, EnergyAxis | None]:
-    """Counts over ZLP integral in 1/meV, (n, m), on a common axis from the ZLP around the window; nan without data.
-
-    Interpolated, thus for displays and for looking for boundaries, never for fits. None where the spectra end before.
-    """
-    low_ev, high_ev = ev(max(window_mev[0] - MAP_MARGIN_MEV, LOWEST_MEV)), ev(window_mev[1] + MAP_MARGIN_MEV)
-    energy = line.spectra.energy
-    size = int((high_ev - low_ev) / energy.step_ev)
-    if size < 2 or high_ev > energy.end_ev:
-        return None, None
-    axis = EnergyAxis(low_ev, energy.step_ev, size)
-    result = np.full((len(line.spectra.rows), size), np.nan)
-    for row in np.flatnonzero(line.usable & (line.integral > 0)):
-        own = energy.energies_ev - line.zero.position_ev[row]
-        result[row] = np.interp(axis.energies_ev, own, line.spectra.rows[row]) / line.integral[row]
-    return result / mev(energy.step_ev), axis
-
-
-class Memory:
-    """Results by what they depend on; what two evaluations in a row did not ask for is forgotten."""
-
-    def __init__(self) -> None:
-        self._now: dict[Any, Any] = {}
-        self._before: dict[Any, Any] = {}
-
-    def recall(self, key: Any, make: Callable[[], Any]) -> Any:
-        if key not in self._now:
-            self._now[key] = self._before[key] if key in self._before else make()
-        return self._now[key]
-
-    def turn(self) -> None:
-        """A new evaluation begins."""
-        self._before, self._now = self._now, {}
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What is fitted with: the setup (with aloof shapes, if any), and the aloof decomposition behind it."""
+    """What is fitted with: the setup (with aloof shapes, if any), and the aloof decomposition behind it.
+
+    key: another one whenever something is.
+    """
 
     setup: Setup
     aloof: Decomposition | None
     aloof_integral: float
-    key: str
+    key: Any
     flags: tuple[Flag, ...]
 
 
@@ -124,46 +55,52 @@ def build_model(
     should_stop: Stop = never,
 ) -> Model:
     """Response and aloof shapes for the spectra of a line. Raises UnusableInput."""
-    flags: list[Flag] = []
-    response = _response(line, aloof, vacuum)
+    response = _response(line, aloof, vacuum, memory)
     setup = Setup(recipe, mode, line.noise, response, windows_mev)
-    key = digest(mode, repr(recipe), repr(windows_mev), line.noise, response.density if response else None)
-    if not recipe.aloof_peaks:
-        return Model(setup, None, np.nan, key, ())
+    result, shapes, flags = _aloof_shapes(setup, aloof, memory, should_stop)
+    key = memory.recall(("model", Itself(recipe), mode, windows_mev, line.noise, response, shapes), object)
+    if result is None or aloof is None:
+        return Model(setup, None, np.nan, key, flags)
+    integral = float(np.nansum(aloof.integral[aloof.usable]))
+    return Model(replace(setup, polaritons=shapes), result, integral, key, flags)
+
+
+def _aloof_shapes(
+    setup: Setup, aloof: Prepared | None, memory: Memory, should_stop: Stop
+) -> tuple[Decomposition | None, KnownShapes | None, tuple[Flag, ...]]:
+    """The aloof spectrum taken apart, and the line shapes that it gives; None where it gives none, with the reason."""
+    if not setup.recipe.aloof_peaks:
+        return None, None, ()
     total = aloof.total() if aloof is not None else None
     if aloof is None or total is None:
         reason = "was not given" if aloof is None else "has no usable zero-loss peak"
-        flags.append(Flag("NO_ALOOF", f"The aloof spectrum {reason}; polariton shapes are fitted to the line itself."))
-        return Model(setup, None, np.nan, key, tuple(flags))
-    shapes: KnownShapes
-    result: Decomposition
-    key = digest(key, total.counts, total.energy_mev)
-    aloof_setup = replace(setup, noise=aloof.noise)
+        message = f"The aloof spectrum {reason}; polariton shapes are fitted to the line itself."
+        return None, None, (Flag("NO_ALOOF", message),)
+    key = ("aloof", Itself(setup.recipe), setup.mode, setup.windows_mev, setup.response, aloof.token)
     try:
-        result, shapes = memory.recall(("aloof", key), lambda: fit_aloof(aloof_setup, total, should_stop))
+        make = partial(fit_aloof, replace(setup, noise=aloof.noise), total, should_stop)
+        result, shapes = memory.recall(key, make)
     except UnusableInput as fault:
-        flags.append(Flag("ALOOF_UNUSABLE", f"The aloof spectrum cannot be used: {fault}"))
-        return Model(setup, None, np.nan, key, tuple(flags))
-    if not result.described[0]:
-        message = f"The polariton lines do not describe the aloof spectrum (reduced chi-squared {result.chi2[0]:.1f})."
-        flags.append(Flag("ALOOF_MISFIT", message))
-    integral = float(np.nansum(aloof.integral[aloof.usable]))
-    return Model(replace(setup, polaritons=shapes), result, integral, key, tuple(flags))
+        return None, None, (Flag("ALOOF_UNUSABLE", f"The aloof spectrum cannot be used: {fault}"),)
+    if result.described[0]:
+        return result, shapes, ()
+    message = f"The polariton lines do not describe the aloof spectrum (reduced chi-squared {result.chi2[0]:.1f})."
+    return result, shapes, (Flag("ALOOF_MISFIT", message),)
 
 
 @dataclass(frozen=True, eq=False)
 class Vibrations:
     """What the vibrational spectra gave.
 
-    names: the groups of rows fitted together, in the order of `together`; regions where there are any. rows: one
-    decomposition a row, None where there is none. presence: by (peak, group), for peaks that may be absent.
+    names: the groups of rows fitted together, in the order of `together`; regions where there are any. rows: the peaks
+    of every row of a line, nan where there are none. presence: by (peak, group), for peaks that may be absent.
     """
 
     names: tuple[str, ...] = ()
     together: Decomposition | None = None
     integrals: Mapping[str, float] = field(default_factory=dict)
     presence: Mapping[tuple[str, str], Presence] = field(default_factory=dict)
-    rows: tuple[Decomposition | None, ...] = ()
+    rows: PeakTable | None = None
     model: Model | None = None
     flags: tuple[Flag, ...] = ()
 
@@ -177,14 +114,18 @@ def measure_vibrations(
     memory: Memory,
     should_stop: Stop = never,
     progress: Progress = silent,
+    *,
+    row_fits: RowFits | None = None,
+    settled: bool = True,
 ) -> Vibrations:
     """The line of prepared["vibrational"] taken apart, with prepared["aloof"] and ["zlp"] where there are such.
 
     masks: group -> (n,) bool, the rows that are summed and fitted together. A window that the recipe chose and the
-    spectra do not cover is a flag; one that the user chose raises UnusableInput.
+    spectra do not cover is a flag; one that the user chose raises UnusableInput. row_fits: keeps the rows; None to fit
+    none. settled: as for `Session.evaluate`.
     """
     line = prepared["vibrational"]
-    sums = {name: line.total(mask & line.usable) for name, mask in masks.items()}
+    sums = {name: _group_sum(line, mask & line.usable, memory) for name, mask in masks.items()}
     groups = {name: total for name, total in sums.items() if total is not None}
     if not groups:
         return Vibrations()
@@ -193,21 +134,45 @@ def measure_vibrations(
             recipe, mode, windows_mev, line, prepared.get("aloof"), prepared.get("zlp"), memory, should_stop
         )
         progress(0, 1, "Fitting regions")
-        together = fit_groups(model, groups, memory, should_stop)
+        together = fit_groups(model, groups, memory, should_stop, settled=settled)
         presence = test_groups(model, groups, memory, should_stop)
-        rows = fit_line(model, line, together, memory, should_stop, progress) if line.spectra.is_line else []
     except UnusableInput as fault:
         if windows_mev is not None:
             raise
         return Vibrations(flags=(Flag("NOT_DECOMPOSED", str(fault)),))
+    rows = None
+    if row_fits is not None and line.spectra.is_line:
+        rows = fit_line(model, line, together, row_fits, should_stop, progress, settled=settled)
     integrals = {name: float(np.nansum(line.integral[masks[name] & line.usable])) for name in groups}
-    return Vibrations(tuple(groups), together, integrals, presence, tuple(rows), model, model.flags)
+    return Vibrations(tuple(groups), together, integrals, presence, rows, model, model.flags)
 
 
-def fit_groups(model: Model, groups: Mapping[str, Aligned], memory: Memory, should_stop: Stop = never) -> Decomposition:
-    """The spectra of the regions fitted together, in the order of the mapping."""
-    key = ("together", model.key, *(digest(g.counts, g.energy_mev) for g in groups.values()))
-    return memory.recall(key, lambda: fit_together(model.setup, list(groups.values()), should_stop))
+def _group_sum(line: Prepared, mask: np.ndarray, memory: Memory) -> Aligned | None:
+    """The sum of some rows, the same object as long as these do not change."""
+    key = ("sum", mask.tobytes(), line.version[mask].tobytes())
+    total: Aligned | None = memory.recall(key, partial(line.total, mask))
+    return total
+
+
+def fit_groups(
+    model: Model,
+    groups: Mapping[str, Aligned],
+    memory: Memory,
+    should_stop: Stop = never,
+    *,
+    settled: bool = True,
+) -> Decomposition:
+    """The spectra of the regions fitted together, in the order of the mapping.
+
+    settled: from all starts; else from the optimum of the last time, where there was one for the same groups.
+    """
+    spectra, names = list(groups.values()), ("together", *groups)
+    key = (model.key, *names, *map(Itself, spectra))
+    start = None if settled or key in memory else memory.last.get(names)
+    make = partial(fit_together, model.setup, spectra, should_stop, start)
+    together: Decomposition = memory.recall(key if start is None else ("from the last", *key), make)
+    memory.last[names] = together
+    return together
 
 
 def test_groups(
@@ -217,7 +182,7 @@ def test_groups(
     tested = {}
     for peak in model.setup.recipe.peaks:
         for name, spectrum in groups.items() if peak.test_presence else ():
-            key = ("presence", model.key, peak.name, digest(spectrum.counts, spectrum.energy_mev))
+            key = ("presence", model.key, peak.name, Itself(spectrum))
             make = lambda p=peak.name, s=spectrum: test_presence(model.setup, s, p, should_stop)  # noqa: E731
             tested[peak.name, name] = memory.recall(key, make)
     return tested
@@ -227,31 +192,37 @@ def fit_line(
     model: Model,
     line: Prepared,
     together: Decomposition,
-    memory: Memory,
+    row_fits: RowFits,
     should_stop: Stop = never,
     progress: Progress = silent,
-) -> list[Decomposition | None]:
-    """Every usable row with the common shapes of the regions' fit; None for a row that cannot be fitted."""
+    *,
+    settled: bool = True,
+) -> PeakTable | None:
+    """Every usable row with the common shapes of the regions' fit, nan for one that cannot be fitted."""
+    mean = line.total()
+    if mean is None:
+        return None
     common = _rounded(together)
     # Centres of phononic peaks are free in the rows; a change of theirs must not make every row be fitted again.
     held = np.array([peak.component == POLARITONIC for peak in common.peaks])
-    key = digest(
-        model.key, common.values["centre_mev"][0][held], *(common.values[q][0] for q in ("sigma_mev", "gamma_mev"))
-    )
-    rows = np.flatnonzero(line.usable).tolist()
-    parts: list[Decomposition | None] = [None] * len(line.spectra.rows)
-    for done, row in enumerate(rows):
-        progress(done, len(rows), "Fitting rows")
-        spectrum = aligned_row(line.spectra, row, line.zero.position_ev[row])
+    shapes = (common.values["centre_mev"][0][held], *(common.values[q][0] for q in ("sigma_mev", "gamma_mev")))
+    basis = (model.key, digest(*shapes, mean.counts, mean.energy_mev))
+    plan = partial(plan_rows, model.setup, common, mean, should_stop)
+    options: dict[str, Any] = {"settled": settled, "should_stop": should_stop, "progress": progress}
+    try:
+        return row_fits.fit(line, common.peaks, basis, plan, **options)
+    except UnusableInput:
+        return None
 
-        def fit(spectrum: Aligned = spectrum) -> Decomposition | None:
-            try:
-                return fit_rows(model.setup, common, [spectrum], should_stop)
-            except UnusableInput:
-                return None
 
-        parts[row] = memory.recall(("row", key, digest(spectrum.counts, spectrum.energy_mev)), fit)
-    return parts
+def draw_rows(vibrations: Vibrations, line: Prepared, should_stop: Stop = never) -> Decomposition | None:
+    """Every row of a line taken apart, with its spectra; None where there is no fit. Raises UnusableInput."""
+    if vibrations.model is None or vibrations.together is None:
+        return None
+    rows = np.flatnonzero(line.usable)
+    spectra = [aligned_row(line.spectra, row, line.zero.position_ev[row]) for row in rows.tolist()]
+    part = fit_rows(vibrations.model.setup, _rounded(vibrations.together), spectra, should_stop)
+    return scatter(part, rows, len(line.spectra.rows))
 
 
 def _rounded(together: Decomposition) -> Decomposition:
@@ -260,21 +231,13 @@ def _rounded(together: Decomposition) -> Decomposition:
     return replace(together, values=values)
 
 
-def _response(line: Prepared, aloof: Prepared | None, vacuum: Prepared | None) -> Response | None:
+def _response(line: Prepared, aloof: Prepared | None, vacuum: Prepared | None, memory: Memory) -> Response | None:
     """From the vacuum ZLP, else from the gain side of the aloof spectrum, else of the line."""
-    total = vacuum.total() if vacuum is not None else None
-    if total is not None:
-        return responses.from_vacuum(total.energy_mev, total.counts)
-    for source in (aloof, line):
+    ways = (vacuum, responses.from_vacuum), (aloof, responses.from_gain_side), (line, responses.from_gain_side)
+    for source, measure in ways:
         total = source.total() if source is not None else None
-        if total is not None:
-            return responses.from_gain_side(total.energy_mev, total.counts)
+        if source is not None and total is not None:
+            make = partial(measure, total.energy_mev, total.counts)
+            response: Response = memory.recall(("response", source.token), make)
+            return response
     return None
-
-
-def digest(*parts: Any) -> str:
-    """A short name for arrays and values that changes when any of them does."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
-    return digest.hexdigest()

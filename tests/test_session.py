@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import eels_iontransport as eit
+from eels_iontransport import rows, vibrational
 from eels_iontransport.data.errors import UnusableInput
-from eels_iontransport.data.regions import NAMES, from_mapping
+from eels_iontransport.data.regions import NAMES, Region, from_mapping
 from eels_iontransport.data.spectrum import EnergyAxis, make_spectra
 from eels_iontransport.decomposition.engine import Cancelled
+from eels_iontransport.rows import TOLERATED, TRIED
 from eels_iontransport.session import Session
 from eels_iontransport.simulation.microscope import SimulatedMicroscope
 from eels_iontransport.simulation.session import acquire_all
@@ -107,23 +110,149 @@ def test_components_and_profiles_for_the_displays(evaluation):
     assert evaluation.core_loss.shape[0] == 40
 
 
-def test_a_second_evaluation_remembers_and_a_moved_region_counts(boundary, monkeypatch):
-    from eels_iontransport import vibrational
+@pytest.fixture
+def fitted(monkeypatch):
+    """What was fitted, by kind; of rows how many."""
+    counts = Counter()
 
-    fitted = []
-    original = vibrational.fit_rows
-    monkeypatch.setattr(vibrational, "fit_rows", lambda *a: fitted.append(1) or original(*a))
-    spectra, regions, _ = boundary
-    session = Session(LCO, regions=regions)
-    session.update(vibrational=spectra["vibrational"], aloof=spectra["aloof"], zlp=spectra["zlp"])
+    def count(module, name, size=lambda *a: 1):
+        original = getattr(module, name)
+
+        def counted(*arguments, **options):
+            counts[name] += size(*arguments)
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(module, name, counted)
+
+    for name in ("fit_aloof", "fit_together", "test_presence"):
+        count(vibrational, name)
+    count(rows, "fit_peaks", lambda plan, given, *_: len(given.counts))
+    return counts
+
+
+def first_rows(spectra, count):
+    return spectra.with_valid(np.arange(len(spectra.rows)) < count)
+
+
+def vibrational_of(spectra):
+    return {role: spectra[role] for role in ("vibrational", "aloof", "zlp")}
+
+
+def test_a_second_evaluation_fits_nothing(boundary, fitted):
+    session = Session(LCO, regions=boundary[1])
+    session.update(**boundary[0])
     first = session.evaluate().readout
-    assert len(fitted) == 40
-    assert session.evaluate().readout == first and len(fitted) == 40
-    moved = from_mapping({"grain_1": (0, 8), "boundary": (9.0, 11.0), "grain_2": (12, 19.5)})
-    session.regions = moved
+    assert fitted == {"fit_aloof": 1, "fit_together": 1, "fit_peaks": 40}
+    assert session.evaluate().readout == first
+    session.update(**{role: replace(s, counts=s.counts.copy()) for role, s in boundary[0].items()})
+    assert session.evaluate().readout == first
+    assert fitted == {"fit_aloof": 1, "fit_together": 1, "fit_peaks": 40}
+
+
+def test_a_dragged_region_fits_what_it_touched(boundary, fitted, monkeypatch):
+    recipe = replace(LCO, peaks=tuple(replace(peak, test_presence=peak.name == "LDO") for peak in LCO.peaks))
+    session = Session(recipe, regions=boundary[1])
+    session.update(**boundary[0])
+    first = session.evaluate().readout
+    assert fitted["test_presence"] == 3
+    dragged = replace(boundary[1], boundary=Region(9.0, 11.0))
+    session.regions = dragged
     second = session.evaluate().readout
     assert second["regions"]["boundary"]["pixels"] == [18, 22]
     assert second["ldo_peak"]["boundary_mev"]["value"] != first["ldo_peak"]["boundary_mev"]["value"]
+    assert (fitted["fit_aloof"], fitted["fit_together"], fitted["test_presence"]) == (1, 2, 4)
+    fresh = Session(recipe, regions=dragged)
+    fresh.update(**boundary[0])
+    assert fresh.evaluate().readout == second
+
+
+def test_rows_stay_where_the_common_shapes_do(boundary, fitted, monkeypatch):
+    session = Session(LCO, regions=boundary[1])
+    session.update(**vibrational_of(boundary[0]))
+    session.evaluate()
+    together = session._memory.last[("together", *NAMES)]
+    monkeypatch.setattr(vibrational, "fit_together", lambda *a: together)
+    session.regions = replace(boundary[1], boundary=Region(9.0, 11.0))
+    session.evaluate()
+    assert fitted["fit_peaks"] == 40
+    values = {name: table + 0.02 for name, table in together.values.items()}
+    monkeypatch.setattr(vibrational, "fit_together", lambda *a: replace(together, values=values))
+    session.regions = boundary[1]
+    session.evaluate()
+    session.regions = replace(boundary[1], boundary=Region(9.5, 11.0))
+    session.evaluate()
+    assert fitted["fit_peaks"] == 80
+
+
+def test_a_line_that_filled_in_any_order_settles_as_if_it_had_been_there_from_the_start(boundary):
+    spectra, regions, _ = boundary
+    line, session = spectra["vibrational"], Session(LCO, regions=regions)
+    valid = np.zeros(40, bool)
+    for some in np.array_split(np.random.default_rng(3).permutation(40), 8):
+        valid[some] = True
+        session.update(**{**spectra, "vibrational": replace(line, valid=valid)})
+        session.evaluate(settled=False)
+    fresh = Session(LCO, regions=regions)
+    fresh.update(**spectra)
+    assert session.evaluate().readout == fresh.evaluate().readout
+
+
+def test_while_a_line_fills_a_row_costs_a_few(boundary, fitted, monkeypatch):
+    spectra, regions, _ = boundary
+    session = Session(LCO, regions=regions)
+    session.update(**{**spectra, "vibrational": first_rows(spectra["vibrational"], 34)})
+    session.evaluate(settled=False)
+    together = session._memory.last[("together", *NAMES)]
+    monkeypatch.setattr(vibrational, "fit_together", lambda *a: together)
+    for count in range(35, 41):
+        before = fitted["fit_peaks"]
+        session.update(**{**spectra, "vibrational": first_rows(spectra["vibrational"], count)})
+        session.evaluate(settled=False)
+        assert fitted["fit_peaks"] - before == 1 + TRIED
+    assert fitted["fit_aloof"] == 1
+
+
+def test_what_is_shown_while_a_line_fills_is_what_it_settles_to_within_a_part_of_its_error(boundary):
+    spectra, regions, _ = boundary
+    session = Session(LCO, regions=regions)
+    for count in range(30, 41):
+        session.update(**{**spectra, "vibrational": first_rows(spectra["vibrational"], count)})
+        provisional = session.evaluate(settled=False).readout
+    settled = session.evaluate().readout
+    for name in NAMES:
+        one, other = (readout["ldo_peak"][f"{name}_mev"] for readout in (provisional, settled))
+        assert abs(one["value"] - other["value"]) < 0.05 * other["sigma"]
+    centres = [np.array(readout["profiles"]["ldo_centre_mev"], float) for readout in (provisional, settled)]
+    sigma = np.array(settled["profiles"]["ldo_centre_sigma_mev"], float)
+    assert np.nanmax(np.abs(centres[0] - centres[1]) / sigma) < 2 * TOLERATED
+
+
+def test_a_row_that_is_taken_again_in_place_counts(boundary, fitted):
+    spectra, regions, _ = boundary
+    line = replace(spectra["vibrational"], counts=spectra["vibrational"].counts.copy())
+    session = Session(LCO, regions=regions)
+    session.update(**{**vibrational_of(spectra), "vibrational": line})
+    first = session.evaluate().readout
+    line.counts[20] = line.counts[3]
+    second = session.evaluate().readout
+    assert second["ldo_peak"]["boundary_mev"]["value"] != first["ldo_peak"]["boundary_mev"]["value"]
+    assert second["profiles"]["zlp_position_mev"][20] == first["profiles"]["zlp_position_mev"][3]
+    assert second["provenance"]["inputs"] != first["provenance"]["inputs"]
+    fresh = Session(LCO, regions=regions)
+    fresh.update(**{**vibrational_of(spectra), "vibrational": line})
+    assert fresh.evaluate().readout == second
+
+
+def test_a_session_keeps_no_more_the_longer_it_goes_on(boundary):
+    spectra, regions, _ = boundary
+    session, sizes = Session(LCO), []
+    for count in (*range(24, 41), *range(24, 41)):
+        part = {role: first_rows(s, count) if s.step_nm else s for role, s in spectra.items()}
+        session.update(**part)
+        session.evaluate(settled=False)
+        session.evaluate(fits=False, settled=False)
+        sizes.append(len(session._memory._now) + len(session._memory._before) + len(session._of_scans._now))
+    assert max(sizes[17:]) <= max(sizes[:17])
 
 
 @pytest.mark.parametrize("rows", [1, 5, 20, 30])
@@ -249,7 +378,7 @@ def test_progress_is_told(boundary):
     session = Session(LCO, regions=boundary[1])
     session.update(vibrational=boundary[0]["vibrational"], aloof=boundary[0]["aloof"])
     session.evaluate(progress=lambda done, total, text: told.append((done, total, text)))
-    assert (39, 40, "Fitting rows") in told
+    assert (0, 40, "Fitting rows") in told and told[-1] == (40, 40, "Fitting rows")
 
 
 @pytest.mark.parametrize(("name", "present"), [("FilledCNT_1pt4nm_RT", True), ("EmptyCNT_RT", False)])

@@ -75,12 +75,10 @@ class _Line:
         """The same for one candidate, with less ado."""
         place = candidate.centre + candidate.width * np.array([[-0.5], [0.5]])
         risen = 0.5 * (1 + erf((self.x - place) / (np.sqrt(2) * candidate.edge)))
-        misfit = self.straight
-        for weight, columns in zip(self._weights, self._columns):
-            with_columns = risen @ columns
-            products = (risen * weight) @ risen.T - with_columns[:, :2] @ with_columns[:, :2].T
-            misfit -= float(_gain(*products[[0, 0, 1], [0, 1, 1]], *with_columns[:, 2]))
-        return misfit
+        columns = risen @ self._columns
+        products = (risen * self._weights[:, None]) @ risen.T - columns[:, :, :2] @ columns[:, :, :2].transpose(0, 2, 1)
+        gain = _gain(products[:, 0, 0], products[:, 0, 1], products[:, 1, 1], columns[:, 0, 2], columns[:, 1, 2])
+        return self.straight - float(gain.sum())
 
     def _misfits(self, candidates: np.ndarray) -> np.ndarray:
         centre, width, edge = candidates.T[:, :, None]

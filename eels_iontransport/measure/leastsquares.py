@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 _FIRST_RADIUS = 100.0
 _SLACK = 0.1  # part by which a step may miss its bound
@@ -40,7 +41,7 @@ def minimise(at: Callable[[np.ndarray], S], start: np.ndarray, *, ftol: float, x
     """
     state, count, damping = at(start), 1, 0.0
     scale, radius = np.zeros(start.size), 0.0
-    while True:
+    while state.cost > 0:
         normal, gradient = state.normal()
         first, scale = not scale.any(), np.maximum(scale, np.sqrt(np.diag(normal)))
         if first:
@@ -64,6 +65,7 @@ def minimise(at: Callable[[np.ndarray], S], start: np.ndarray, *, ftol: float, x
             settled = abs(decrease) <= ftol and predicted <= ftol and ratio <= 2
             if settled or radius <= xtol * np.linalg.norm(scale * state.parameters) or count >= evaluations:
                 return state
+    return state
 
 
 def _shrink(decrease: float, slope: float) -> float:
@@ -94,8 +96,12 @@ def _step(
     normal: np.ndarray, gradient: np.ndarray, scale: np.ndarray, radius: float, damping: float
 ) -> tuple[np.ndarray, float, float]:
     """A damped step, by how much it is too long, and how that falls with the damping, towards Newton's zero."""
-    inverse = np.linalg.inv(normal + damping * np.diag(scale**2))
-    step = -inverse @ gradient
+    damped = normal.copy()
+    damped.flat[:: len(scale) + 1] += damping * scale**2
+    factor, fault = dpotrf(damped)
+    if fault:
+        raise np.linalg.LinAlgError("The normal equations are singular.")
+    step = -dpotrs(factor, gradient)[0]
     length = float(np.linalg.norm(scale * step))
     weight = scale**2 * step / (length or 1.0)
-    return step, length - radius, radius * float(weight @ inverse @ weight)
+    return step, length - radius, radius * float(weight @ dpotrs(factor, weight)[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -21,10 +22,10 @@ _ROWS_AT_A_TIME = 8  # for the processor's cache
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """What cubic fits leave of blocks of channels: b blocks in each of r rows.
+    """What cubic fits leave of blocks of channels: b blocks in each of some rows (...).
 
-    level: (r, b) mean counts, nan for a block that tells nothing of the noise. products: (r, b, lags + 1) sums over the
-    channels of a block of the residual times that so many channels on.
+    level: (..., b) mean counts, nan for a block that tells nothing of the noise. products: (..., b, lags + 1) sums over
+    the channels of a block of the residual times that so many channels on.
     """
 
     level: np.ndarray
@@ -38,7 +39,7 @@ def estimate(spectra: Spectra) -> NoiseModel:
     a part that grows with the counts and a floor (read noise). Blocks that stand out hold a feature and are left aside,
     as are those with a channel without a number. Spectra with no block to measure in count as Poisson.
     """
-    return estimate_from(blocks_of(spectra.rows[sampled_rows(spectra.valid)]))
+    return estimate_from([blocks_of(spectra.rows[sampled_rows(spectra.valid)])])
 
 
 def sampled_rows(valid: np.ndarray) -> np.ndarray:
@@ -65,10 +66,14 @@ def blocks_of(rows: np.ndarray) -> Blocks:
     return blocks
 
 
-def estimate_from(blocks: Blocks) -> NoiseModel:
-    """As `estimate`, from the blocks of its rows."""
-    usable = np.isfinite(blocks.level)
-    levels, products = blocks.level[usable], blocks.products[usable]
+def estimate_from(parts: Sequence[Blocks]) -> NoiseModel:
+    """As `estimate`, from the blocks of its rows, however they are divided."""
+    levels = np.concatenate([np.empty(0), *(part.level.ravel() for part in parts)])
+    products = np.concatenate(
+        [np.empty((0, MAXIMUM_LAG + 1)), *(p.products.reshape(-1, MAXIMUM_LAG + 1) for p in parts)]
+    )
+    usable = np.isfinite(levels)
+    levels, products = levels[usable], products[usable]
     if not levels.size:
         return NoiseModel("estimated", 1.0)
     variances = products[:, 0] / (BLOCK_CHANNELS - BLOCK_ORDER - 1)

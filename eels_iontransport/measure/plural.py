@@ -130,7 +130,7 @@ def _relative_loss(valence: Spectra, rows: np.ndarray, split: Split, same: np.nd
     """
     step, top, channels = valence.energy.step_ev, int(split.top[same[0]]), valence.energy.size
     end_ev = step * (channels - 0.5 - top)
-    size = int((end_ev - 0.5 * step_ev) // step_ev)
+    size = max(int((end_ev - 0.5 * step_ev) // step_ev), 0)
     borders = step_ev * (np.arange(size + 1) - 0.5) / step + top + 0.5  # in channels from the first border
     channel = np.minimum(borders.astype(int), channels - 1)
     result = np.empty((len(rows), size))

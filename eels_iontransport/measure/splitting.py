@@ -38,7 +38,7 @@ def split_zero_loss(energy_ev: np.ndarray, signal: np.ndarray) -> Split:
     left, right, reach = np.where(found, (left, right, reach), np.array([[0], [0], [2]]))
     smooth = np.minimum(2 * width + 1, reach - right)  # a noisy minimum would jump about a flat valley
     smooth = np.where(found, smooth, 1)
-    total = cumulative(signal, int(max(reach.max(), (right + width).max(where=found, initial=0) + 1)))
+    total = cumulative(signal, int(max(reach.max(initial=2), (right + width).max(where=found, initial=0) + 1)))
     end = right + smooth // 2 + _lowest(total, right, reach, smooth)
     gain_side = _before(total, np.maximum(left - width, 0) + 1)
     mirrored = _before(total, np.minimum(right + width, end) + 1) + gain_side

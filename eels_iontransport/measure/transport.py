@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
@@ -161,6 +162,7 @@ def factors(frequency_factor: Ratio, lithium_factor: Ratio, assumptions: Assumpt
     )
 
 
+@lru_cache(maxsize=8)
 def estimate(
     shift_mev: float | None,
     shift_sigma_mev: float | None,
@@ -236,12 +238,34 @@ def _spread(
     lithium_draws: np.ndarray,
     cases: Sequence[Assumptions],
 ) -> Spread:
-    central = np.array([factors(frequency, lithium, case).conductivity - 1 for case in cases])
+    conductivity = _conductivities(np.append(frequency, frequency_draws), np.append(lithium, lithium_draws), cases) - 1
+    central, drawn = conductivity[:, 0], conductivity[:, 1:]
     if not np.isfinite(central).all():
         return Spread(math.nan, math.nan, (math.nan, math.nan), len(cases))
-    drawn = np.concatenate([factors(frequency_draws, lithium_draws, case).conductivity - 1 for case in cases])
     interval = _interval(drawn) if np.isfinite(drawn).all() else (math.nan, math.nan)
     return Spread(float(central.min()), float(central.max()), interval, len(cases))
+
+
+def _conductivities(frequency: np.ndarray, lithium: np.ndarray, cases: Sequence[Assumptions]) -> np.ndarray:
+    """Conductivity, boundary over grain, of every case for ratios (d,); (cases, d)."""
+    movers: dict[tuple, np.ndarray] = {}  # cases that differ in one factor alone share the other
+    carriers: dict[tuple, np.ndarray] = {}
+    result = np.empty((len(cases), frequency.size))
+    for row, case in zip(result, cases, strict=True):
+        moved = (
+            case.temperature_k,
+            case.bulk_activation_energy_ev,
+            case.frequency_exponent,
+            case.attempt_frequency,
+            case.meyer_neldel_ev,
+        )
+        carried = case.carrier_model, case.lithium_content
+        if moved not in movers:
+            movers[moved] = mobility_factor(frequency, case)
+        if carried not in carriers:
+            carriers[carried] = carrier_factor(lithium, case)
+        np.multiply(movers[moved], carriers[carried], out=row)
+    return result
 
 
 def _doubts(lithium: float, assumptions: Assumptions) -> tuple[Flag, ...]:
