@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eels_iontransport import arguments, cli, figures, map_files, materials, terminal
+from eels_iontransport import arguments, cli, figures, map_kinds, materials, terminal
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.figures.maps import draw_map, round_length
 
@@ -203,11 +203,6 @@ def test_round_lengths(longest, length):
     assert round_length(longest) == pytest.approx(length)
 
 
-def test_files_are_called_what_files_can_be_called(measured_files):
-    class Maps:
-        value = sigma = staticmethod(lambda peak, quantity: np.zeros(SHAPE))
-        chi2 = np.zeros(SHAPE)
-        zlp = type("zlp", (), dict.fromkeys(("position_mev", "fwhm_mev", "integral"), np.zeros(SHAPE)))
-
-    first = next(iter(map_files.chosen_maps(Maps(), [("a/b c: d", "area")])))
+def test_files_are_called_what_files_can_be_called():
+    first = map_kinds.of_peaks([("a/b c: d", "area")])[0]
     assert (first.name, first.title) == ("a_b_c_d_area", "a/b c: d area")
