@@ -13,9 +13,9 @@ from .decomposition.engine import Stop, never
 from .decomposition.fitting import Setup
 from .decomposition.resampling import bootstrap
 from .measure.alignment import Aligned
+from .progress import Progress, silent
 from .quantity import quantity, unknown
 from .shift import shift_peak, weights
-from .vibrational import Progress, silent
 
 COUNT = 200
 

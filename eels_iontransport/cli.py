@@ -129,20 +129,15 @@ def _analyze(options: argparse.Namespace) -> int:
     session = Session(recipe, mode=options.mode, regions=regions, background_mev=background, assumptions=assumptions)
     session.update(**inputs)
     evaluation = session.evaluate()
-    if options.bootstraps is not None:
-        evaluation = session.bootstrap(options.bootstraps, progress=_tell)
-    if options.specifications:
-        evaluation = session.specifications(progress=_tell)
+    with Reporter() as reporter:
+        if options.bootstraps is not None:
+            evaluation = session.bootstrap(options.bootstraps, progress=reporter)
+        if options.specifications:
+            evaluation = session.specifications(progress=reporter)
     written = _write(evaluation, recipe, options)
     for line in [*report.lines(evaluation.readout, recipe), *(f"Written: {path}" for path in written)]:
         print(wording.encodable(line, sys.stdout.encoding))
     return DONE
-
-
-def _tell(done: int, total: int, text: str) -> None:
-    """One line on stderr that counts; only its end where nobody watches."""
-    if sys.stderr.isatty() or done == total:
-        print(f"\r{text}: {done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
 def _require_data(spectra: Spectra) -> None:

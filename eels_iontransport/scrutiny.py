@@ -14,11 +14,12 @@ from .data.flags import Flag
 from .decomposition.engine import Stop
 from .evaluation import Evaluation
 from .materials.recipe import Interval
+from .prepared import Prepared
+from .progress import Progress
 from .readout import Findings
 from .shift import REFERENCES, shift_peak, weights
 from .specification import PUBLISHED, Specification, by_shift, default_choices, entry
 from .specification_curve import Sums, add_up, specification_curve
-from .vibrational import Prepared, Progress
 
 
 @dataclass(frozen=True, eq=False)

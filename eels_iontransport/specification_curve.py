@@ -22,9 +22,10 @@ from .decomposition.result import Decomposition
 from .materials import Recipe
 from .materials.recipe import Interval
 from .measure.alignment import Aligned
+from .prepared import Prepared
+from .progress import Progress, silent
 from .shift import shift_peak, weights
 from .specification import PUBLISHED, Result, Specification
-from .vibrational import Prepared, Progress, silent
 
 
 @dataclass(frozen=True, eq=False)

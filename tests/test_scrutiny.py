@@ -21,6 +21,7 @@ from eels_iontransport.session import Session
 from eels_iontransport.simulation.microscope import SimulatedMicroscope
 from eels_iontransport.simulation.session import acquire_all, default_places
 from eels_iontransport.simulation.specimen import SPECIMENS
+from eels_iontransport.terminal import Reporter
 
 LCO = eit.material("lco")
 SHIFTS = ("blue_shift_mev", "shift_vs_grain_1_mev", "shift_vs_grain_2_mev")
@@ -199,13 +200,16 @@ def command(acquired, tmp_path):
     return ["analyze", "--material", "lco", *files, *places, "--json", str(tmp_path / "out.json")]
 
 
-def test_the_command_writes_both_and_tells_its_progress(command, tmp_path, capsys):
+def test_the_command_writes_both_and_tells_its_progress(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Reporter, "AFTER_S", 0.0)
+    monkeypatch.setattr(Reporter, "ELSEWHERE_S", 0.0)
     code = cli.main([*command, "--bootstraps", "20", "--specifications", "--figures", str(tmp_path / "figures")])
     out, err = capsys.readouterr()
     readout = json.loads((tmp_path / "out.json").read_text())
-    assert code == 0 and err.split("\n")[0].strip() == "Bootstraps: 20 of 20"
     total = len(readout["specification"])
-    assert f"Specifications: {total} of {total}" in err
+    said = err.splitlines()
+    assert code == 0 and said[:2] == ["Bootstraps ... 0%", "Bootstraps ... 100%"]
+    assert said[2] == "Specifications ... 0%" and said[-1] == "Specifications ... 100%"
     assert readout["ldo_peak"]["bootstrap"]["count"] == 20
     assert (tmp_path / "figures" / "specification_curve.png").stat().st_size > 5000
     assert "20 bootstraps" in out and f"of {total} have a shift" in out

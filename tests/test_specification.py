@@ -13,13 +13,13 @@ from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.record import Role
 from eels_iontransport.data.regions import from_mapping
 from eels_iontransport.decomposition.engine import Cancelled
+from eels_iontransport.prepared import prepare
 from eels_iontransport.session import line_masks
 from eels_iontransport.simulation.microscope import SimulatedMicroscope
 from eels_iontransport.simulation.session import acquire_all, default_places
 from eels_iontransport.simulation.specimen import SPECIMENS
 from eels_iontransport.specification import Choices, Result, Specification, by_shift, default_choices, entry
 from eels_iontransport.specification_curve import add_up, specification_curve
-from eels_iontransport.vibrational import prepare
 
 LCO = eit.material("lco")
 ROLES = (Role.ZLP, Role.ALOOF, Role.VIBRATIONAL)
