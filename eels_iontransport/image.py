@@ -18,10 +18,13 @@ from .decomposition.result import MISFIT, PeakTable
 from .maps import Collector, PeakMaps, ZeroLossMaps
 from .materials import Recipe
 from .measure.alignment import aligned_rows
+from .memory import Memory
+from .prepared import prepare
+from .progress import Progress, silent
 from .survey import Survey, survey
-from .vibrational import Memory, Progress, build_model, fit_groups, prepare, silent
+from .vibrational import build_model, fit_groups
 
-BLOCK_BYTES = 192 << 20  # that a block of pixels may take, with all that is worked out for it
+BLOCK_BYTES = 256 << 20  # that a block of pixels may take, with all that is worked out for it
 _COPIES, _IN_WINDOW = 4, 32  # numbers that are there at once for every channel, and for every one of the fit window
 NOTABLE = 0.05  # a doubt about so large a part of the pixels is a doubt about the map
 

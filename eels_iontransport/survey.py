@@ -15,7 +15,8 @@ from .decomposition.engine import Cancelled, Stop, never
 from .measure import noise as noises
 from .measure import zlp
 from .measure.alignment import Aligned, RunningSum
-from .vibrational import Prepared, Progress, prepare, silent
+from .prepared import Prepared, prepare
+from .progress import Progress, silent
 
 PARTS = 3  # across and down: tiles of the image whose sums are fitted together for the widths that all share
 REACH_MEV = 30.0  # a sum is of pixels whose zeros lie this close to the middle one; jitter and drift move them less
