@@ -63,7 +63,6 @@ class Warming:
             self._stopped.set()
             if self._process is not None:
                 self._process.kill()
-        self._compiled.set()
         self._wanted.set()
 
     def join(self, timeout_s: float) -> bool:
