@@ -13,7 +13,7 @@ from eels_iontransport import materials
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.record import Record, Role
 
-from . import live, results, roles
+from . import live, mapping, results, roles
 from .evaluation import spectra_of
 from .host import display, layout, menu, workspaces
 from .panel.panel import find_panel
@@ -85,8 +85,11 @@ def _entries(window: DocumentController.DocumentController) -> list[menu.Entry]:
 
     usable = [recipe for recipe in materials.available() if not recipe.fault]
     analyses = [entry(f"Analyze with {recipe.title}", _analyze_selected, recipe.name) for recipe in usable]
+    maps = [entry(f"Map Peaks with {recipe.title}", _map_selected, recipe.name) for recipe in usable]
     return [
         *analyses,
+        menu.SEPARATOR,
+        *maps,
         menu.SEPARATOR,
         entry("Results Workspace", _show),
         menu.SEPARATOR,
@@ -109,6 +112,11 @@ def _abort(window: DocumentController.DocumentController) -> None:
 def _analyze_selected(window: DocumentController.DocumentController, material: str) -> None:
     made = analyze(window, material, menu.selected_items(window))
     layout.show_in_empty_panel(window, made[results.FIT])
+
+
+def _map_selected(window: DocumentController.DocumentController, material: str) -> None:
+    run = mapping.map_image(window.document_model, material, menu.selected_items(window), partial(menu.notify, TITLE))
+    layout.show_in_empty_panel(window, next(iter(run.items.values())))
 
 
 def _show(window: DocumentController.DocumentController) -> None:

@@ -26,7 +26,7 @@ def assign(spectra: Mapping[Named, Spectra]) -> dict[Role, Named]:
     """
     roles: dict[Role, Named] = {}
     for item, found in spectra.items():
-        role = _recorded(found) or (Role.VIBRATIONAL if len(spectra) == 1 else _guessed(item.title, found))
+        role = Role.VIBRATIONAL if _recorded(found) is None and len(spectra) == 1 else role_of(item.title, found)
         if role in roles:
             name = role.value.replace("_", " ")
             raise UnusableInput(
@@ -36,6 +36,11 @@ def assign(spectra: Mapping[Named, Spectra]) -> dict[Role, Named]:
     if Role.VIBRATIONAL not in roles:
         raise UnusableInput("No vibrational spectra are among the selected items; select them as well.")
     return roles
+
+
+def role_of(title: str, spectra: Spectra) -> Role:
+    """The role of an item of that title: from its record, else from its energies and title."""
+    return _recorded(spectra) or _guessed(title, spectra)
 
 
 def _recorded(spectra: Spectra) -> Role | None:

@@ -51,7 +51,8 @@ def select(doc, monkeypatch, *items) -> None:
 
 
 def test_every_recipe_has_an_entry(entries):
-    titles = [f"Analyze with {recipe.title}" for recipe in materials.available()]
+    recipes = [recipe.title for recipe in materials.available()]
+    titles = [f"{action} with {title}" for action in ("Analyze", "Map Peaks") for title in recipes]
     assert list(entries) == [*titles, "Results Workspace", "Acquire", "Abort"]
 
 

@@ -16,7 +16,7 @@ COVER_COLOUR = "#B0B0B0"
 TICK_COLOUR, TICK_LENGTH = "#FFFFFF", 0.16  # of the width: a little longer than the label, which sits on its middle
 
 # Pixels that were not taken are nan; the host draws them black and says so at every repaint.
-warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning, r"nion\.data\.Image")
+warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning, r"nion\.(data\.Image|swift\.HistogramPanel)")
 
 
 def quiet_regions(names: Sequence[str]) -> None:
