@@ -14,7 +14,7 @@ import numpy as np
 
 from eels_iontransport import materials, wording
 from eels_iontransport.data.errors import UnusableInput
-from eels_iontransport.data.record import Record, Role, Status
+from eels_iontransport.data.record import METADATA_KEY, Record, Role, Status
 from eels_iontransport.data.regions import Regions
 from eels_iontransport.data.spectrum import Spectra
 from eels_iontransport.evaluation import Evaluation
@@ -26,6 +26,7 @@ from .fitter import Evaluator, Fitter, Task
 _LOG = logging.getLogger(__name__)
 NO_ROWS = "no rows yet"
 _SAME_PLACE = 1e-6
+_SMALL = ("energy", "noise", "step_nm", "saturation_level")  # parts of spectra that compare at a glance
 
 Intervals = Mapping[str, tuple[float, float]]
 
@@ -130,23 +131,25 @@ class LiveSession:
             return Shown(sentence=NO_ROWS, is_settled=not is_running)
         axis, rows = results.line_axis(line.position_nm), len(line.rows)
         given = None if _same(request.intervals, request.automatic) else request.intervals
-        task = Task(recipe, request.mode, spectra, _regions(given, axis, rows))
+        is_filling = is_running or _is_partial(request.items[Role.VIBRATIONAL], line)
+        task = Task(recipe, request.mode, spectra, _regions(given, axis, rows), is_filling)
         self._fitter.submit(task, on_fitted)
-        newest, shown, readout, is_current = self._evaluated(task, request.wanted)
+        newest, shown, readout, is_settled = self._evaluated(task, request.wanted)
+        is_settled = is_settled and not is_running
         return Shown(
             shown,
             readout,
             progress=_progress(request.items[Role.VIBRATIONAL]),
-            is_settled=is_current and not is_running,
+            is_settled=is_settled,
             roles=wording.Roles(recipe.shift_peak, recipe.ratio),
-            intervals=_intervals(newest, line, is_settled=is_current and not is_running),
+            intervals=_intervals(newest, line, is_settled=is_settled),
             automatic=given is None,
         )
 
     def _evaluated(
         self, task: Task, wanted: Sequence[str]
     ) -> tuple[Evaluation, dict[str, results.Output], Mapping[str, Any], bool]:
-        """The newest evaluation, what there is to show, the readout of the fits, and whether they are of this task.
+        """The newest evaluation, what there is to show, the readout of the fits, and whether those are settled.
 
         Until they are, the fits of the task before are shown beside what needs no fit. Raises UnusableInput.
         """
@@ -159,9 +162,9 @@ class LiveSession:
             raise UnusableInput(fitted.sentence)
         shown = results.outputs(known, task.recipe, wanted) if known is not None else {}
         readout = known.readout if known is not None else {}
-        if known is not None and is_current:
-            return known, shown, readout, True
-        preview, sentence = self._preview.evaluate(task)
+        if fitted is not None and known is not None and is_current:
+            return known, shown, readout, fitted.is_settled
+        preview, sentence = self._preview.evaluate(task, settled=not task.is_filling)
         if preview is None:
             raise UnusableInput(sentence)
         return preview, shown | results.outputs(preview, task.recipe, wanted), readout, False
@@ -191,9 +194,11 @@ def spectra_of(item: Item) -> Spectra:
 
 
 def _equal(spectra: Spectra, others: Spectra) -> bool:
-    if (spectra.energy, spectra.noise, spectra.step_nm) != (others.energy, others.noise, others.step_nm):
+    if any(getattr(spectra, name) != getattr(others, name) for name in _SMALL):
         return False
-    return np.array_equal(spectra.valid, others.valid) and np.array_equal(spectra.counts, others.counts)
+    record, other = (repr(s.metadata.get(METADATA_KEY)) for s in (spectra, others))  # in words nan is equal to nan
+    same = record == other and np.array_equal(spectra.valid, others.valid)
+    return same and np.array_equal(spectra.counts, others.counts, equal_nan=True)
 
 
 def _intervals(evaluation: Evaluation, line: Spectra, *, is_settled: bool) -> Intervals:
@@ -217,6 +222,11 @@ def _is_running(items: Iterable[Item]) -> bool:
     """Whether more rows are to come."""
     records = [Record.from_metadata(item.metadata) for item in items]
     return any(record is not None and record.status is Status.RUNNING for record in records)
+
+
+def _is_partial(item: Item, line: Spectra) -> bool:
+    """Whether rows are missing, and no record says that they will stay so."""
+    return line.is_line and not line.valid.all() and Record.from_metadata(item.metadata) is None
 
 
 def _same(intervals: Intervals, others: Intervals) -> bool:

@@ -86,8 +86,8 @@ class ScriptedSession:
     hold = threading.Event()  # fits wait for it
 
     class Asked:
-        def __init__(self, rows: int, regions: Regions | None, roles: set[str], fits: bool) -> None:
-            self.rows, self.regions, self.roles, self.fits = rows, regions, roles, fits
+        def __init__(self, rows: int, regions: Regions | None, roles: set[str], fits: bool, settled: bool) -> None:
+            self.rows, self.regions, self.roles, self.fits, self.settled = rows, regions, roles, fits, settled
             self.time = time.monotonic()
 
     def __init__(self, recipe, *, mode="shared") -> None:
@@ -96,10 +96,10 @@ class ScriptedSession:
     def update(self, **inputs) -> None:
         self.inputs = {role: spectra for role, spectra in inputs.items() if spectra is not None}
 
-    def evaluate(self, *, should_stop=lambda: False, fits=True) -> Evaluation:
+    def evaluate(self, *, should_stop=lambda: False, fits=True, settled=True) -> Evaluation:
         line = self.inputs["vibrational"]
         rows = int(line.valid.sum())
-        type(self).asked.append(self.Asked(rows, self.regions, set(self.inputs), fits))
+        type(self).asked.append(self.Asked(rows, self.regions, set(self.inputs), fits, settled))
         if fits:
             assert type(self).hold.wait(10.0)
         if type(self).error is not None:
