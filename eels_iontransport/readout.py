@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from . import fits
 from .chemistry import Chemistry
 from .data.flags import Flag, unique
 from .data.record import Record
@@ -110,6 +111,7 @@ def assemble(findings: Findings, provenance: Mapping[str, Any]) -> dict[str, Any
     if line.spectra.is_line and recipe.bands:
         content["bands"] = [_band(findings, band) for band in recipe.bands]
     content["peaks"] = _peaks(findings)
+    content["fits"] = fits.fit_report(findings.vibrations)
     if line.spectra.is_line:
         content["profiles"] = {"position_nm": line.spectra.position_nm.tolist()}
         content["profiles"] |= {name: _numbers(values) for name, values in findings.profiles.items()}
@@ -239,7 +241,7 @@ def _peak_flags(findings: Findings) -> list[Flag]:
     d = vibrations.together
     if d is None:
         return []
-    flags = []
+    flags = fits.fit_flags(vibrations)
     misfits = [f"{name} {d.chi2[i]:.1f}" for i, name in enumerate(vibrations.names) if not d.described[i]]
     if misfits:
         consequence = "trust no peak of this mode" if findings.reports_misfits else "no peak is reported there"

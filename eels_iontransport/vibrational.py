@@ -55,9 +55,10 @@ def build_model(
     should_stop: Stop = never,
 ) -> Model:
     """Response and aloof shapes for the spectra of a line. Raises UnusableInput."""
-    response = _response(line, aloof, vacuum, memory)
+    response, unusable = _response(line, aloof, vacuum, memory)
     setup = Setup(recipe, mode, line.noise, response, windows_mev)
     result, shapes, flags = _aloof_shapes(setup, aloof, memory, should_stop)
+    flags = (*unusable, *_response_flags(setup), *flags)
     key = memory.recall(("model", Itself(recipe), mode, windows_mev, line.noise, response, shapes), object)
     if result is None or aloof is None:
         return Model(setup, None, np.nan, key, flags)
@@ -231,13 +232,33 @@ def _rounded(together: Decomposition) -> Decomposition:
     return replace(together, values=values)
 
 
-def _response(line: Prepared, aloof: Prepared | None, vacuum: Prepared | None, memory: Memory) -> Response | None:
-    """From the vacuum ZLP, else from the gain side of the aloof spectrum, else of the line."""
+def _response(
+    line: Prepared, aloof: Prepared | None, vacuum: Prepared | None, memory: Memory
+) -> tuple[Response | None, tuple[Flag, ...]]:
+    """From the vacuum ZLP, else from the gain side of the aloof spectrum, else of the line; what was not usable."""
     ways = (vacuum, responses.from_vacuum), (aloof, responses.from_gain_side), (line, responses.from_gain_side)
+    flags: list[Flag] = []
     for source, measure in ways:
         total = source.total() if source is not None else None
-        if source is not None and total is not None:
+        if source is None or total is None:
+            continue
+        try:
             make = partial(measure, total.energy_mev, total.counts)
             response: Response = memory.recall(("response", source.token), make)
-            return response
-    return None
+        except UnusableInput as fault:
+            flags.append(Flag("RESPONSE_UNUSABLE", str(fault)))
+            continue
+        return response, tuple(flags)
+    return None, tuple(flags)
+
+
+def _response_flags(setup: Setup) -> tuple[Flag, ...]:
+    """Whether lines are seen through a response that is known well enough; `published` looks through none."""
+    response = setup.response
+    if setup.is_published or response is None or response.is_described:
+        return ()
+    message = (
+        f"The response from the {response.source} is known to {100 * response.misfit:.2g} % of a line's height only, "
+        "which can move the centre of a weak line; record a vacuum zero-loss peak with more counts."
+    )
+    return (Flag("RESPONSE_COARSE", message),)
