@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .data.errors import UnusableInput
 from .data.spectrum import Spectra
+from .decomposition.engine import fit
+from .decomposition.fitting import pose
 from .decomposition.result import Decomposition
 from .materials import Recipe
 from .memory import Memory
-from .prepared import prepare
+from .prepared import Prepared, prepare
 from .session import line_masks
-from .vibrational import draw_rows, measure_vibrations
+from .vibrational import Vibrations, draw_rows, measure_vibrations
+
+if TYPE_CHECKING:
+    import lmfit
 
 
 def decompose(
@@ -22,6 +28,37 @@ def decompose(
     mode "shared" takes the widths from a joint fit of stretches of the line. Raises UnusableInput, also where no row
     can be fitted.
     """
+    found, prepared = _measured(line, recipe, aloof, zlp, mode)
+    assert found.together is not None
+    rows = draw_rows(found, prepared) if line.is_line else None
+    return replace(rows or found.together, flags=found.flags)
+
+
+def reference_model(
+    line: Spectra, recipe: Recipe, *, aloof: Spectra | None = None, zlp: Spectra | None = None, mode: str = "shared"
+) -> lmfit.Minimizer:
+    """The same fit as an lmfit Minimizer, to fit again and to report on: of one spectrum, or of a line's stretches.
+
+    Its parameters begin where `decompose` ended. `lmfit.fit_report(found.least_squares())` tells all of it. Raises
+    UnusableInput, also for a line in a mode that fits every spectrum by itself.
+    """
+    from .decomposition import reference
+
+    found, prepared = _measured(line, recipe, aloof, zlp, mode)
+    if line.is_line and mode != "shared":
+        raise UnusableInput(f"In mode '{mode}' every spectrum is fitted by itself; give one spectrum of the line.")
+    assert found.model is not None
+    masks = line_masks(prepared, None)
+    sums = [prepared.total(masks[name] & prepared.usable) for name in found.names]
+    posed = pose(found.model.setup, [total for total in sums if total is not None])
+    ended = fit(posed.layout, posed.data, posed.starts).theta[0]
+    return reference.model(posed.layout, posed.data, ended, [peak.name for peak in recipe.peaks])
+
+
+def _measured(
+    line: Spectra, recipe: Recipe, aloof: Spectra | None, zlp: Spectra | None, mode: str
+) -> tuple[Vibrations, Prepared]:
+    """What was found, and the line as it was prepared. Raises UnusableInput where nothing was."""
     prepared = {
         name: prepare(s) for name, s in (("vibrational", line), ("aloof", aloof), ("zlp", zlp)) if s is not None
     }
@@ -30,5 +67,4 @@ def decompose(
     if found.together is None:
         reasons = [flag.message for flag in found.flags] or ["No spectrum has a usable zero-loss peak."]
         raise UnusableInput(reasons[0])
-    rows = draw_rows(found, prepared["vibrational"]) if line.is_line else None
-    return replace(rows or found.together, flags=found.flags)
+    return found, prepared["vibrational"]
