@@ -163,10 +163,10 @@ class MapRun:
         for kind, item in self._open_items().items():
             values = kind.values(maps)
             output = self._output(kind, values)
+            display.set_range(display.of(self._document_model, item), output.value_range)
             item.set_xdata(display.xdata(output, self._metadata(kind, [flag.to_dict() for flag in maps.flags])))
             item.title = f"{self._title(kind)}: {output.summary}"
             item.caption = item.description = caption
-            display.set_range(display.of(self._document_model, item), output.value_range)
 
     def _output(self, kind: Kind, values: np.ndarray) -> results.Output:
         finite = values[np.isfinite(values)]
