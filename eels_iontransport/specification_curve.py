@@ -7,14 +7,16 @@ regions behind all references.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from .data.errors import UnusableInput
 from .data.noise import NoiseModel
-from .decomposition.engine import Cancelled, Stop, never
+from .decomposition.engine import THREADS, Cancelled, Stop, never
 from .decomposition.fitting import Setup, fit_aloof, fit_together
 from .decomposition.layout import KnownShapes
 from .decomposition.response import Response, from_gain_side, from_vacuum
@@ -26,6 +28,8 @@ from .prepared import Prepared
 from .progress import Progress, silent
 from .shift import shift_peak, weights
 from .specification import PUBLISHED, Result, Specification
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,29 +92,53 @@ def specification_curve(
     sums: Sums, specifications: Sequence[Specification], should_stop: Stop = never, progress: Progress = silent
 ) -> list[Result]:
     """The shift under each of the specifications, in their order. Raises Cancelled when should_stop says so."""
-    aloof: dict[Specification, KnownShapes | None] = {}
-    fits: dict[Specification, Decomposition | UnusableInput] = {}
-    results = []
-    for done, specification in enumerate(specifications):
-        progress(done, len(specifications), "Specifications")
+    by_aloof = {s.aloof: s for s in specifications}
+    by_fit = {s.fit: s for s in specifications}
+    tell = _Counter(len(by_aloof) + len(by_fit), progress)
+    shapes = _in_threads(lambda s: _aloof_shapes(sums, s, should_stop), by_aloof, should_stop, tell)
+    fits = _in_threads(lambda s: _fitted(sums, s, shapes[s.aloof], should_stop), by_fit, should_stop, tell)
+    return [_result(sums, specification, fits[specification.fit]) for specification in specifications]
+
+
+class _Counter:
+    """Tells of each thing that is done."""
+
+    def __init__(self, total: int, progress: Progress):
+        self._done, self._total, self._progress = 0, total, progress
+        progress(0, total, "Specifications")
+
+    def __call__(self) -> None:
+        self._done += 1
+        self._progress(self._done, self._total, "Specifications")
+
+
+def _in_threads(
+    work: Callable[[Specification], _T],
+    specifications: Mapping[Specification, Specification],
+    should_stop: Stop,
+    tell: Callable[[], None],
+) -> dict[Specification, _T]:
+    """work(specification) of each, by its key; the fits leave the interpreter to other threads."""
+
+    def checked(specification: Specification) -> _T:
         if should_stop():
             raise Cancelled
-        if specification.fit not in fits:
-            fits[specification.fit] = _fitted(sums, specification, aloof, should_stop)
-        results.append(_result(sums, specification, fits[specification.fit]))
-    progress(len(specifications), len(specifications), "Specifications")
-    return results
+        return work(specification)
+
+    found = {}
+    with ThreadPoolExecutor(THREADS) as pool:
+        for key, result in zip(specifications, pool.map(checked, specifications.values())):
+            found[key] = result
+            tell()
+    return found
 
 
 def _fitted(
-    sums: Sums, specification: Specification, aloof: dict[Specification, KnownShapes | None], should_stop: Stop
+    sums: Sums, specification: Specification, polaritons: KnownShapes | None, should_stop: Stop
 ) -> Decomposition | UnusableInput:
-    """The regions taken apart under a specification, or why they cannot be. aloof: the shapes known by now."""
+    """The regions taken apart under a specification, or why they cannot be."""
     try:
-        setup = _setup(sums, specification)
-        if specification.aloof not in aloof:
-            aloof[specification.aloof] = _aloof_shapes(sums, setup, should_stop)
-        setup = replace(setup, polaritons=aloof[specification.aloof])
+        setup = replace(_setup(sums, specification), polaritons=polaritons)
         return fit_together(setup, list(sums.groups.values()), should_stop)
     except UnusableInput as fault:
         return fault
@@ -134,12 +162,13 @@ def _setup(sums: Sums, specification: Specification) -> Setup:
     return Setup(recipe, specification.mode, sums.noise, response, windows)
 
 
-def _aloof_shapes(sums: Sums, setup: Setup, should_stop: Stop) -> KnownShapes | None:
+def _aloof_shapes(sums: Sums, specification: Specification, should_stop: Stop) -> KnownShapes | None:
     """Shapes of the polaritonic peaks; None where the aloof spectrum gives none, which then are free."""
-    if sums.aloof is None or sums.aloof_noise is None or not setup.recipe.aloof_peaks:
+    if sums.aloof is None or sums.aloof_noise is None or not sums.recipe.aloof_peaks:
         return None
     try:
-        return fit_aloof(replace(setup, noise=sums.aloof_noise), sums.aloof, should_stop)[1]
+        setup = replace(_setup(sums, specification), noise=sums.aloof_noise)
+        return fit_aloof(setup, sums.aloof, should_stop)[1]
     except UnusableInput:
         return None
 
