@@ -1,7 +1,7 @@
 """Compiled kernels made ready in the background, so that the first fit has no compiler to wait for.
 
-Compiling takes most of a minute, once for each version, and would hold up the window for a fifth of a second at a time
-if it ran in a thread. So another process compiles into the cache, and a thread loads what lies there.
+Compiling takes most of a minute, once for each version, and would hold up the window for up to a second at a time if it
+ran in a thread. So another process compiles into the cache, and a thread loads what lies there.
 """
 
 from __future__ import annotations
