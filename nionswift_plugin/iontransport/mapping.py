@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from nion.swift.model import DataItem, DocumentModel
@@ -92,7 +93,9 @@ class MapRun:
     def _work(self) -> None:
         try:
             maps = self._fit()
-            self._main_thread.call(lambda: self._show(maps))
+            caption = self._caption(maps)
+            for kind in self._kinds:  # one at a time: each keeps the window from its work for a moment
+                self._main_thread.call(partial(self._show, kind, maps, caption))
         except Cancelled:
             pass
         except UnusableInput as error:
@@ -155,15 +158,19 @@ class MapRun:
         for kind, item in self._open_items().items():
             item.title = f"{self._title(kind)}: {text}"
 
-    def _show(self, maps: PeakMaps) -> None:
+    def _caption(self, maps: PeakMaps) -> str:
         height, width = maps.shape
         fitted = int((maps.optima > 0).sum())
         doubts = " ".join(flag.message for flag in maps.flags)
-        caption = f"{self._recipe.title}, mode {MODE}: {fitted} of {height * width} pixels fitted. {doubts}".strip()
-        for kind, item in self._open_items().items():
-            values = kind.values(maps)
-            output = self._output(kind, values)
-            display.set_range(display.of(self._document_model, item), output.value_range)
+        return f"{self._recipe.title}, mode {MODE}: {fitted} of {height * width} pixels fitted. {doubts}".strip()
+
+    def _show(self, kind: Kind, maps: PeakMaps, caption: str) -> None:
+        item = self.items[kind.name]
+        if item._closed:
+            return
+        output = self._output(kind, kind.values(maps))
+        display.set_range(display.of(self._document_model, item), output.value_range)
+        with item.data_item_changes():
             item.set_xdata(display.xdata(output, self._metadata(kind, [flag.to_dict() for flag in maps.flags])))
             item.title = f"{self._title(kind)}: {output.summary}"
             item.caption = item.description = caption
