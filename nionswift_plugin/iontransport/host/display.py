@@ -16,7 +16,8 @@ COVER_COLOUR = "#B0B0B0"
 TICK_COLOUR, TICK_LENGTH = "#FFFFFF", 0.16  # of the width: a little longer than the label, which sits on its middle
 
 # Pixels that were not taken are nan; the host draws them black and says so at every repaint.
-warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning, r"nion\.(data\.Image|swift\.HistogramPanel)")
+for _module in (r"nion\.data\.Image", r"nion\.swift\.HistogramPanel"):
+    warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning, _module)
 
 
 def quiet_regions(names: Sequence[str]) -> None:
