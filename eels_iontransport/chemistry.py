@@ -14,14 +14,16 @@ from .data.regions import Regions
 from .data.spectrum import EnergyAxis, Spectra
 from .data.units import mev
 from .materials import Recipe
-from .measure import boundary, composition, coreloss
+from .measure import boundary, composition, coreloss, zlp
 from .measure import noise as noises
+from .measure.gaps import bridged, widest_gap
 from .measure.plural import Plural, plural_scattering
 from .measure.thickness import Thickness, t_over_lambda
 from .memory import Memory, Seen
 from .prepared import Prepared
 
 WORTH_A_SEARCH = 0.05  # part by which a line that fills has to grow for its boundary to be looked for again
+MENDABLE = 8  # channels side by side that neighbours can stand for
 MAP_BEYOND_EV = 7.0  # the core-loss map goes on so far beyond the last signal window
 
 
@@ -110,13 +112,19 @@ def measure_chemistry(
 
 
 def _scans(recipe: Recipe, valence: Spectra | None, core_loss: Spectra | None, *, is_line: bool) -> Scans:
+    valence, of_valence = _mended(valence, "valence") if valence is not None else (None, ())
     found = _thickness(valence)
+    found = replace(found, flags=unique([*of_valence, *found.flags]))
     if not is_line or core_loss is None or not recipe.edges:
         return Scans(found)
+    lost, (core_loss, of_core_loss) = np.isnan(core_loss.rows), _mended(core_loss, "core-loss")
+    found = replace(found, flags=unique([*found.flags, *of_core_loss]))
     try:
         noise = noises.for_spectra(core_loss)
         plural = plural_scattering(core_loss, valence) if valence is not None else None
         axis, values = _map(recipe, core_loss, noise, plural)
+        start = round((axis.offset_ev - core_loss.energy.offset_ev) / axis.step_ev)
+        values[lost[:, start : start + axis.size]] = np.nan
         with_map = replace(found, map=values, map_axis=axis)
         if recipe.ratio is None:
             return Scans(with_map)
@@ -126,6 +134,28 @@ def _scans(recipe: Recipe, valence: Spectra | None, core_loss: Spectra | None, *
     scan = Scan(core_loss.position_nm, first.value, first.sigma)
     place = boundary.find(scan.position_nm, scan.value, scan.sigma)
     return Scans(replace(with_map, ratio_scan=scan), Edges(core_loss, recipe.ratio, noise, plural), place)
+
+
+def _mended(spectra: Spectra, kind: str) -> tuple[Spectra, tuple[Flag, ...]]:
+    """Spectra with lines over the few channels that were lost, without those rows where they were more, and a flag.
+
+    A line over channels of the zero-loss peak would be made up: such rows are left out, too.
+    """
+    lost = ~np.isfinite(spectra.rows) & spectra.valid[:, None]
+    count = int(lost.sum())
+    if not count:
+        return spectra, ()
+    whole = replace(spectra, counts=bridged(spectra.rows).reshape(spectra.counts.shape))
+    without_peak = _has_peak(whole) & ~_has_peak(spectra)
+    left_out = lost.any(axis=1) & ((widest_gap(spectra.rows) > MENDABLE) | without_peak)
+    message = f"{count} channels without a number in {int(lost.any(axis=1).sum())} {kind} spectra were read off others"
+    if left_out.any():
+        message += f"; {int(left_out.sum())} spectra that lack too much are left out"
+    return whole.with_valid(~left_out), (Flag("CHANNELS_MASKED", f"{message}."),)
+
+
+def _has_peak(spectra: Spectra) -> np.ndarray:
+    return np.isfinite(zlp.find_valid(spectra).position)
 
 
 def _thickness(valence: Spectra | None) -> Chemistry:

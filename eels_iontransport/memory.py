@@ -65,9 +65,14 @@ class Seen:
     token: int
 
 
+def new_number() -> int:
+    """A version that nothing else has."""
+    return next(_numbers)
+
+
 def seen(spectra: Spectra) -> Seen:
     """Spectra that are looked at once; they are not copied."""
-    number = next(_numbers)
+    number = new_number()
     return Seen(spectra, np.full(len(spectra.rows), number), number)
 
 
@@ -99,7 +104,7 @@ def _renewed(last: Seen, spectra: Spectra) -> Seen:
     if not changed.any():
         renamed = spectra.metadata is not old.metadata or spectra.name != old.name
         return replace(last, spectra=replace(spectra, counts=old.counts, valid=old.valid)) if renamed else last
-    counts, version, number = old.counts.copy(), last.version.copy(), next(_numbers)
+    counts, version, number = old.counts.copy(), last.version.copy(), new_number()
     np.atleast_2d(counts)[changed] = spectra.rows[changed]
     version[changed] = number
     return Seen(replace(spectra, counts=counts, valid=spectra.valid.copy()), version, number)

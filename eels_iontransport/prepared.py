@@ -13,18 +13,22 @@ from .data.units import ev, mev
 from .materials.recipe import Interval
 from .measure import noise as noises
 from .measure import zlp
-from .measure.alignment import Aligned, AlignedRows, aligned_rows, aligned_sum
-from .memory import Seen, seen
+from .measure.alignment import WIDEST_GAP, Aligned, AlignedRows, aligned_rows, aligned_sum
+from .measure.gaps import widest_gap
+from .memory import Seen, new_number, seen
 
 ZLP_HALF_WIDTH_MEV = 2.5  # the ZLP integral by which spectra are normalised runs this far to both sides
 MAP_MARGIN_MEV = 8.0  # normalised spectra show this much beyond the fit window ...
 LOWEST_MEV = 5.0  # ... but no ZLP
+SIGNIFICANTLY_NEGATIVE = 5.0  # sigma
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """Spectra with their noise model, zero-loss peaks and ZLP integrals (n,).
 
+    Channels far below zero, which no counting makes, are nan like those that were lost. widest_gap: (n,) the most of
+    these side by side.
     normalised: counts over ZLP integral in 1/meV, (n, m), on normalised_axis around the window that was asked for; nan
     without data. Interpolated, thus for displays and for looking for boundaries, never for fits. None where no window
     was asked for, or the spectra end before. version, token: as in `Seen`.
@@ -36,6 +40,7 @@ class Prepared:
     integral: np.ndarray
     version: np.ndarray
     token: int
+    widest_gap: np.ndarray
     normalised: np.ndarray | None = None
     normalised_axis: EnergyAxis | None = None
 
@@ -44,11 +49,22 @@ class Prepared:
         """Rows with data and a zero, (n,)."""
         return self.spectra.valid & self.zero.found
 
+    @property
+    def summable(self) -> np.ndarray:
+        """Usable rows that take part in sums, (n,): few rows with a wide gap would take these channels from all."""
+        usable = self.usable
+        whole = usable & (self.widest_gap <= WIDEST_GAP)
+        return whole if 2 * whole.sum() >= usable.sum() else usable
+
     def total(self, mask: np.ndarray | None = None) -> Aligned | None:
-        """The sum of the rows in mask, aligned; of all usable ones without."""
+        """The sum of the rows in mask that take part in sums, aligned; of all of them without."""
         if mask is None:
             return self._sum
-        return aligned_sum(self.spectra, mask, self.zero.position_ev)
+        return aligned_sum(self.spectra, mask & self.summable, self.zero.position_ev)
+
+    def total_integral(self, mask: np.ndarray) -> float:
+        """ZLP counts of the same rows."""
+        return float(np.nansum(self.integral[mask & self.summable]))
 
     def aligned(self, rows: np.ndarray) -> AlignedRows:
         """Some rows, by number, each on an axis of its own."""
@@ -57,7 +73,7 @@ class Prepared:
 
     @cached_property
     def _sum(self) -> Aligned | None:
-        return aligned_sum(self.spectra, self.usable, self.zero.position_ev)
+        return aligned_sum(self.spectra, self.summable, self.zero.position_ev)
 
 
 def prepare(spectra: Spectra, noise: NoiseModel | None = None) -> Prepared:
@@ -69,39 +85,73 @@ class Preparer:
     """Prepares one input again and again, measuring only the rows that have changed."""
 
     _peaks: zlp.Peaks
+    _lowest: np.ndarray
+    _masked: np.ndarray
 
     def __init__(self, window_mev: Interval | None = None, noise: NoiseModel | None = None) -> None:
         """window_mev: around which to normalise. noise: None to estimate it from the spectra."""
         self._window_mev = window_mev
         self._given = noise
         self._last: Prepared | None = None
+        self._looked_at = np.empty(0, int)  # versions of the rows as they were given
         self._noise: NoiseModel | None = None
         self._blocks: dict[tuple[int, int], noises.Blocks] = {}  # by row and version
 
     def prepare(self, given: Seen) -> Prepared:
         """The input with all that is measured on it, each row as if it were measured alone."""
-        spectra, last = given.spectra, self._last
+        last = self._last
         if last is not None and last.token == given.token:
-            self._last = replace(last, spectra=spectra) if spectra is not last.spectra else last
-            return self._last
+            if last.spectra.metadata is not given.spectra.metadata or last.spectra.name != given.spectra.name:
+                counts = last.spectra.counts
+                self._last = replace(last, spectra=replace(given.spectra, counts=counts))
+            return self._last or last
         noise = self._given or self._estimated(given)
-        same = last is not None and last.spectra.rows.shape == spectra.rows.shape
-        changed = given.version != last.version if last is not None and same else np.ones(len(spectra.rows), bool)
+        if last is None or last.spectra.counts.shape != given.spectra.counts.shape:
+            last, changed = None, np.ones(len(given.spectra.rows), bool)
+        else:
+            changed = given.version != self._looked_at
+        spectra, masked = self._without_negative(given.spectra, noise, changed)
+        version = given.version
+        if last is not None:
+            elsewhere = ~changed & (masked != self._masked)  # the noise is not what it was
+            version = np.where(changed, given.version, last.version)
+            version[elsewhere] = new_number()
+            changed = changed | elsewhere
+        self._looked_at, self._masked = given.version, masked
         part = spectra if changed.all() else _part(spectra, changed)
         peaks = zlp.find_valid(part)
         position = spectra.energy.offset_ev + peaks.position * spectra.energy.step_ev
         integral = zlp.integral(part, position, ev(ZLP_HALF_WIDTH_MEV))
+        gap = widest_gap(part.rows)
+        cut = np.isfinite(position) & np.isnan(integral) & (gap > 0)
+        if cut.any():  # a channel was lost so close to the zero that nothing tells its counts
+            peaks, position = zlp.without(peaks, cut), np.where(cut, np.nan, position)
         axis = self._axis(spectra.energy)
         normalised = _normalised(part, position, integral, axis) if axis is not None else None
-        if not changed.all() and last is not None:
+        if last is not None and not changed.all():
             peaks = zlp.replace_rows(self._peaks, changed, peaks)
-            integral = _replaced(last.integral, changed, integral)
+            integral, gap = _replaced(last.integral, changed, integral), _replaced(last.widest_gap, changed, gap)
             if last.normalised is not None and normalised is not None:
                 normalised = _replaced(last.normalised, changed, normalised)
         self._peaks = peaks
         zero = zlp.on_axis(peaks, spectra.energy, noise.variance_per_count * noise.correlation)
-        self._last = Prepared(spectra, noise, zero, integral, given.version, given.token, normalised, axis)
+        self._last = Prepared(spectra, noise, zero, integral, version, given.token, gap, normalised, axis)
         return self._last
+
+    def _without_negative(self, spectra: Spectra, noise: NoiseModel, changed: np.ndarray) -> tuple[Spectra, np.ndarray]:
+        """Spectra with nan for channels significantly below zero, and how many these are in each row (n,)."""
+        lowest = np.fmin.reduce(spectra.rows[changed], axis=1)
+        self._lowest = lowest if changed.all() else _replaced(self._lowest, changed, lowest)
+        limit = -SIGNIFICANTLY_NEGATIVE * float(np.sqrt(noise.variance(np.zeros(1))[0]))
+        masked = np.zeros(len(spectra.rows), int)
+        rows = np.flatnonzero(spectra.valid & (self._lowest < limit))
+        if not rows.size:
+            return spectra, masked
+        counts = spectra.counts.copy()
+        below = np.atleast_2d(counts)[rows] < limit
+        np.atleast_2d(counts)[rows] = np.where(below, np.nan, np.atleast_2d(counts)[rows])
+        masked[rows] = below.sum(axis=1)
+        return replace(spectra, counts=counts), masked
 
     def _estimated(self, given: Seen) -> NoiseModel:
         """The noise of the rows that an estimate is made from; only blocks of new ones are looked at."""

@@ -377,7 +377,8 @@ def _band_losses(findings: Findings, group: str, band: Band) -> tuple[float, flo
     row = vibrations.names.index(group)
     inside = (d.energy_mev[row] >= band.low_mev) & (d.energy_mev[row] <= band.high_mev)
     share = d.lines[row][:, inside].sum(axis=1) / np.maximum(d.lines[row].sum(axis=1), 1e-300)
-    losses = (d.counts[row] - d.background[row])[inside].sum()
+    above = (d.counts[row] - d.background[row])[inside]
+    losses = np.where(np.isfinite(above), above, d.lines[row][:, inside].sum(axis=0)).sum()  # what was lost is modelled
     errors = np.nan_to_num(d.sigmas["area"][row]) * share / (d.energy_mev[row, 1] - d.energy_mev[row, 0])
     integral = vibrations.integrals[group]
     return float(losses / integral), float(np.sqrt(np.sum(errors**2)) / integral)

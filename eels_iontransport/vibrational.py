@@ -62,7 +62,7 @@ def build_model(
     key = memory.recall(("model", Itself(recipe), mode, windows_mev, line.noise, response, shapes), object)
     if result is None or aloof is None:
         return Model(setup, None, np.nan, key, flags)
-    integral = float(np.nansum(aloof.integral[aloof.usable]))
+    integral = aloof.total_integral(aloof.usable)
     return Model(replace(setup, polaritons=shapes), result, integral, key, flags)
 
 
@@ -144,7 +144,7 @@ def measure_vibrations(
     rows = None
     if row_fits is not None and line.spectra.is_line:
         rows = fit_line(model, line, together, row_fits, should_stop, progress, settled=settled)
-    integrals = {name: float(np.nansum(line.integral[masks[name] & line.usable])) for name in groups}
+    integrals = {name: line.total_integral(masks[name]) for name in groups}
     return Vibrations(tuple(groups), together, integrals, presence, rows, model, model.flags)
 
 

@@ -72,3 +72,64 @@ def test_without_a_window_nothing_is_normalised():
     assert prepare(make_spectra(counts(3), AXIS)).normalised is None
     short = make_spectra(counts(3)[:, :600], EnergyAxis(-0.2, 0.0004, 600))
     assert fresh(short).normalised is None
+
+
+def zero_channel(line, row):
+    return round((line.zero.position_ev[row] - AXIS.offset_ev) / AXIS.step_ev)
+
+
+def test_a_lost_channel_leaves_the_row_unless_it_is_one_of_the_peak():
+    data = counts(4)
+    whole = fresh(make_spectra(data, AXIS))
+    data[1, zero_channel(whole, 1)] = np.nan
+    data[2, zero_channel(whole, 2) + 6] = np.inf
+    data[3, 700] = np.nan
+    found = fresh(make_spectra(data, AXIS))
+    assert found.usable.tolist() == [True, False, False, True]
+    assert found.zero.position_ev[3] == whole.zero.position_ev[3] and found.integral[3] == whole.integral[3]
+    lost = np.isnan(found.normalised).sum(axis=1)
+    assert lost[0] == 0 and 1 <= lost[3] <= 2  # interpolated, a channel shows in two places
+    assert found.noise.variance_per_count == pytest.approx(whole.noise.variance_per_count, rel=0.1)
+
+
+def test_a_peak_that_is_narrower_than_its_integral_needs_all_of_it():
+    narrow = 2e6 * np.exp(-0.5 * (AXIS.energies_mev / 0.6) ** 2) + 100.0
+    data = np.array([narrow, narrow])
+    data[1, 505] = np.nan  # 2 meV from the zero
+    found = fresh(make_spectra(data, AXIS))
+    assert found.usable.tolist() == [True, False]
+
+
+def test_counts_far_below_zero_are_lost_and_others_below_zero_are_not():
+    data = counts(4)
+    data[1, 700], data[2, 700] = -1e4, -2.0
+    found = fresh(make_spectra(data, AXIS))
+    assert np.isnan(found.spectra.rows).sum(axis=1).tolist() == [0, 1, 0, 0]
+    assert np.isnan(found.spectra.rows[1, 700]) and found.usable.all()
+
+
+def test_what_is_far_below_zero_is_judged_by_the_noise_of_all_rows():
+    """The first rows seem quieter than the line is: a channel that was lost by their noise is found again."""
+    data = counts(12)
+    data[0, 700] = -15.0
+    data[4:] *= 40.0
+    watch, preparer, versions = Watch(), Preparer(WINDOW_MEV), []
+    for rows in (4, 12):
+        spectra = make_spectra(data, AXIS, valid=np.arange(12) < rows)
+        found = preparer.prepare(watch.look(spectra))
+        assert_equal(found, fresh(spectra))
+        assert np.isnan(found.spectra.rows[0, 700]) == (rows == 4)
+        versions.append(found.version)
+    assert np.flatnonzero(versions[0] != versions[1])[:2].tolist() == [0, 4]
+
+
+def test_few_rows_with_wide_gaps_take_no_part_in_sums_and_many_do():
+    data = counts(5)
+    data[1, 800:] = np.nan
+    found = fresh(make_spectra(data, AXIS))
+    assert found.usable.all() and found.summable.tolist() == [True, False, True, True, True]
+    assert found.total().rows == 4 and np.isfinite(found.total().counts).all()
+    assert found.total_integral(found.usable) == pytest.approx(np.delete(found.integral, 1).sum())
+    data[:4, 800:] = np.nan
+    found = fresh(make_spectra(data, AXIS))
+    assert found.summable.all() and np.isnan(found.total().counts[-300:]).all()

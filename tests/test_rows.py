@@ -51,7 +51,7 @@ def line(usable, version=None):
     spectra = make_spectra(np.arange(float(N))[:, None] * np.ones(AXIS.size), AXIS, valid=np.arange(N) < usable)
     zero = ZeroLoss(*np.zeros((4, N)), np.zeros(N, bool))
     version = np.ones(N, int) if version is None else version
-    return Prepared(spectra, None, zero, np.ones(N), version, 1)
+    return Prepared(spectra, None, zero, np.ones(N), version, 1, np.zeros(N, int))
 
 
 def ask(kept, line, basis, settled=False, moved=0.0, should_stop=never):

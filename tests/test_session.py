@@ -317,7 +317,7 @@ POOR = {
     "negative": "NO_ZLP",
     "one pixel": None,
     "saturated": "ZLP_SATURATED",
-    "some nan": "ROWS_MISSING",
+    "some nan": "CHANNELS_MASKED",
     "no ZLP": "NO_ZLP",
     "short": "NOT_DECOMPOSED",
     "coarse": "NOT_DECOMPOSED",
@@ -335,6 +335,64 @@ def test_poor_lines_give_flags_not_exceptions_and_never_a_number_from_nothing(bo
     if kind not in ("some nan",):
         assert readout["ldo_peak"]["blue_shift_mev"]["value"] is None
     json.dumps(readout, allow_nan=False)
+
+
+def with_lost_channels(spectra, role, rng):
+    """Some spectra of a role with single channels lost, and one with a block; not those of a zero-loss peak."""
+    counts = spectra[role].counts.copy()
+    peak = np.argmax(counts, axis=1)
+    lost = rng.uniform(size=counts.shape) < 0.004
+    lost[np.abs(np.arange(counts.shape[1]) - peak[:, None]) < 60] = False
+    lost[1, peak[1] + 100 : peak[1] + 106] = True
+    counts[lost] = np.nan
+    return {**spectra, role: make_spectra(counts, spectra[role].energy, **fields_of(spectra[role]))}, int(lost.sum())
+
+
+def fields_of(spectra):
+    names = ("step_nm", "saturation_level", "exposure_s", "frames", "noise", "name", "metadata")
+    return {name: getattr(spectra, name) for name in names}
+
+
+QUANTITIES = {
+    "vibrational": ("ldo_peak", "blue_shift_mev"),
+    "aloof": ("ldo_peak", "blue_shift_mev"),
+    "zlp": ("ldo_peak", "blue_shift_mev"),
+    "valence": ("thickness", "boundary"),
+    "core_loss": ("li_to_co", "relative_change"),
+}
+
+
+@pytest.mark.parametrize("role", QUANTITIES)
+def test_lost_channels_cost_these_channels_and_are_told(boundary, evaluation, role):
+    spectra, _ = with_lost_channels(boundary[0], role, np.random.default_rng(5))
+    session = Session(LCO, regions=boundary[1])
+    session.update(**spectra)
+    found = session.evaluate()
+    section, name = QUANTITIES[role]
+    whole, lossy = evaluation.readout[section][name], found.readout[section][name]
+    assert abs(lossy["value"] - whole["value"]) < 0.5 * whole["sigma"]
+    assert 0.9 < lossy["sigma"] / whole["sigma"] < 1.2
+    codes = [flag["code"] for flag in found.readout["flags"]]
+    assert codes == (["CHANNELS_MASKED"] if role not in ("aloof", "zlp") else [])
+    assert evaluation.readout["flags"] == []
+    json.dumps(found.readout, allow_nan=False)
+    if role == "vibrational":
+        assert np.isfinite(found.profiles["ldo_centre_mev"]).sum() == 40
+    if role == "core_loss":
+        assert np.isnan(found.core_loss).any() and np.isfinite(found.core_loss).mean() > 0.98
+
+
+def test_a_row_of_zeros_is_left_out_and_the_others_are_not(boundary, evaluation):
+    counts = boundary[0]["vibrational"].counts.copy()
+    counts[3] = 0.0
+    spectra = {**boundary[0], "vibrational": replace(boundary[0]["vibrational"], counts=counts)}
+    readout = eit.analyze(LCO, regions=boundary[1], **spectra)
+    assert [flag["code"] for flag in readout["flags"]] == ["NO_ZLP"]
+    centres = np.array(readout["profiles"]["ldo_centre_mev"], float)
+    before = evaluation.profiles["ldo_centre_mev"]
+    assert np.flatnonzero(np.isnan(centres)).tolist() == [3]
+    sigma = evaluation.profiles["ldo_centre_sigma_mev"]
+    assert np.nanmax(np.abs(centres - before) / sigma) < 0.5
 
 
 @pytest.mark.parametrize("role", ["aloof", "zlp", "valence", "core_loss"])

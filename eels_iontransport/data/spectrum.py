@@ -13,6 +13,7 @@ from .noise import NoiseModel
 from .units import mev
 
 MINIMUM_CHANNELS = 16
+MINIMUM_FINITE = 0.5  # part of the channels of a row that have to hold a number
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class EnergyAxis:
 class Spectra:
     """One spectrum, shape (channels,), or a line of them, shape (n, channels), in raw camera counts.
 
-    valid: (n,) bool, the rows that were acquired and are finite; (1,) for a single spectrum. Rows that are not
+    A channel of nan was lost and says nothing; the rest of its row does.
+    valid: (n,) bool, the rows that were acquired and hold numbers; (1,) for a single spectrum. Rows that are not
     valid hold no data, whatever their numbers say.
     step_nm: distance between rows along the line; None where the rows are frames or the distance is unknown.
     saturation_level: counts at which a channel of this item is full; None where unknown.
@@ -90,7 +92,9 @@ class Spectra:
 
 
 def make_spectra(counts: np.ndarray, energy: EnergyAxis, *, valid: np.ndarray | None = None, **fields: Any) -> Spectra:
-    """Checked spectra. Rows with a value that is not finite are not valid; counts may be negative (dark-subtracted).
+    """Checked spectra; counts may be negative (dark-subtracted).
+
+    Values that are not finite become nan; rows of which these are more than half are not valid.
 
     Raises UnusableInput for an empty array, a wrong number of dimensions, or an axis of another length.
     """
@@ -102,6 +106,9 @@ def make_spectra(counts: np.ndarray, energy: EnergyAxis, *, valid: np.ndarray | 
         raise UnusableInput(f"{label} has shape {counts.shape}; a spectrum needs at least {MINIMUM_CHANNELS} channels.")
     if counts.shape[-1] != energy.size:
         raise UnusableInput(f"{label} has {counts.shape[-1]} channels but its energy axis has {energy.size}.")
-    finite = np.isfinite(np.atleast_2d(counts)).all(axis=1)
-    valid = finite if valid is None else finite & np.asarray(valid, bool)
+    finite = np.isfinite(counts)
+    if not finite.all():
+        counts = np.where(finite, counts, np.nan)
+    enough = np.atleast_2d(finite).mean(axis=1) >= MINIMUM_FINITE
+    valid = enough if valid is None else enough & np.asarray(valid, bool)
     return Spectra(counts, energy, valid, **fields)

@@ -70,7 +70,8 @@ def draw_background(fit: FittedSpectrum, title: str) -> Figure:
     axis.plot(fit.energy_mev, fit.counts * factor, ".", color=style.DATA, markersize=3, label="data")
     axis.plot(fit.energy_mev, fit.model * factor, color=style.FIT, linewidth=1.4, label="fit")
     axis.plot(fit.energy_mev, fit.background * factor, "--", color=style.RESIDUAL, label="background")
-    if fit.counts.min() > 0 and fit.counts.max() > _LOG_FROM * fit.counts.min():
+    known = fit.counts[np.isfinite(fit.counts)]
+    if known.min(initial=np.inf) > 0 and known.max(initial=0.0) > _LOG_FROM * known.min(initial=np.inf):
         axis.set_yscale("log")
     axis.set(xlabel=style.ENERGY_LABEL, ylabel=NORMALISED_LABEL, title=title)
     style.legend_below(figure, axis, 3)

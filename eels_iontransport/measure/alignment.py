@@ -6,15 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from ..data.spectrum import EnergyAxis, Spectra
 from ..data.units import mev
 from . import zlp
+from .gaps import bridged, widest_gap
+
+COVERED = 0.9  # part of a channel's counts that the rows which have it must make up
+LEVEL_CHANNELS = 9  # by so many the counts of a lost channel are judged
+WIDEST_GAP = 32  # channels over which a line may be drawn
 
 
 @dataclass(frozen=True, eq=False)
 class Aligned:
-    """Counts (m,) of one or more spectra on an axis energy_mev (m,) whose zero is their zero-loss peak."""
+    """Counts (m,) of one or more spectra on an axis energy_mev (m,) whose zero is their zero-loss peak.
+
+    nan in a channel of which too little is known.
+    """
 
     energy_mev: np.ndarray
     counts: np.ndarray
@@ -71,12 +80,25 @@ def aligned_sum(spectra: Spectra, mask: np.ndarray, zero_ev: np.ndarray) -> Alig
     """Sum of the rows in mask (n,) that have a zero, shifted by whole channels; None if there is none.
 
     What is left of each shift, less than half a channel, widens the sum by a tenth of a meV at 0.4 meV per channel;
-    the zero of the sum is measured on the sum.
+    the zero of the sum is measured on the sum. A channel that some rows have lost is the sum of the others over the
+    part that these make up in the neighbouring channels, so that rows of unlike brightness leave no dip; it is nan
+    where that is less than COVERED, as the noise of so little is not that of its counts.
     """
-    rows = mask & spectra.valid & np.isfinite(zero_ev)
+    rows = np.flatnonzero(mask & spectra.valid & np.isfinite(zero_ev))
+    counts, zero_ev = spectra.rows[rows], zero_ev[rows]
+    lost = ~np.isfinite(counts)
     total = RunningSum(spectra.energy)
-    total.add(spectra.rows[rows], zero_ev[rows])
-    return total.aligned()
+    if not lost.any():
+        total.add(counts, zero_ev)
+        return total.aligned()
+    total.add(np.where(lost, 0.0, counts), zero_ev)
+    level = uniform_filter1d(bridged(counts), LEVEL_CHANNELS, axis=1)
+    level = np.maximum(level, 1e-12 * level.max())
+    level[lost & (widest_gap(counts) > WIDEST_GAP)[:, None]] = np.inf  # nobody knows what there would have been
+    present, expected = RunningSum(spectra.energy), RunningSum(spectra.energy)
+    present.add(np.where(lost, 0.0, level), zero_ev)
+    expected.add(level, zero_ev)
+    return total.aligned((present, expected))
 
 
 class RunningSum:
@@ -104,12 +126,21 @@ class RunningSum:
         self._lowest, self._highest = min(self._lowest, other._lowest), max(self._highest, other._highest)
         self.rows += other.rows
 
-    def aligned(self) -> Aligned | None:
-        """What all rows cover, from the zero of the sum; None where that is nothing, or has no zero-loss peak."""
+    def aligned(self, coverage: tuple[RunningSum, RunningSum] | None = None) -> Aligned | None:
+        """What all rows cover, from the zero of the sum; None where that is nothing, or has no zero-loss peak.
+
+        coverage: sums of the same rows, what they hold in each channel and what they would without lost channels.
+        """
         size = self._energy.size
         if self.rows == 0 or self._highest - self._lowest > size - 2:
             return None
-        counts = self._counts[size - self._lowest : 2 * size - self._highest].copy()
+        covered = slice(size - self._lowest, 2 * size - self._highest)
+        counts = self._counts[covered].copy()
+        if coverage is not None:
+            present, expected = (other._counts[covered] for other in coverage)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                part = present / expected
+                counts = np.where(present == expected, counts, np.where(part >= COVERED, counts / part, np.nan))
         zero = zlp.peak_of(counts).position
         if not np.isfinite(zero):
             return None

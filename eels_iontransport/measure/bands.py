@@ -25,7 +25,8 @@ def intensities(
     """Counts of every row in every band, (n, bands), and their errors; channels at the ends count by their fraction.
 
     zero_ev: (n,) where each row's axis reads zero loss. background: (n, channels) counts to subtract; its own error is
-    the caller's. norm: (n,) to divide by, such as ZLP integrals. Rows that are not valid or have no zero are nan.
+    the caller's. norm: (n,) to divide by, such as ZLP integrals. Rows that are not valid or have no zero are nan, as
+    are bands in which a channel has no number.
     Raises UnusableInput when a band lies outside the axis of every usable row.
     """
     n = len(spectra.rows)
@@ -40,8 +41,9 @@ def intensities(
         for j, band in enumerate(bands):
             weight = _coverage(spectra, zero_ev[i], band)
             if weight is not None:
-                value[i, j] = scale * float(weight @ signal)
-                sigma[i, j] = scale * float(np.sqrt(weight**2 @ variance))
+                inside = weight > 0
+                value[i, j] = scale * float(weight[inside] @ signal[inside])
+                sigma[i, j] = scale * float(np.sqrt(weight[inside] ** 2 @ variance[inside]))
     for j, band in enumerate(bands):
         if usable.any() and np.isnan(value[usable, j]).all():
             raise UnusableInput(

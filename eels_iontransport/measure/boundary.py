@@ -28,6 +28,8 @@ _SAME = 1e-12  # part of a function's square that is left of it where another sa
 PURE_BOUNDARY, PURE_GRAIN = 0.9, 0.01  # share of the boundary in a pixel that is its own, and in one of a grain
 DIP_OVER_STEP = 15.0  # improvement by a level of the boundary's own; below, two levels and a step say as much
 COMPONENTS = 3
+KNOWN = 0.5  # part of a spectrum, and of the spectra in a channel, that has to be known
+_SCALINGS = 3  # rounds of bringing spectra with lost channels to the scale of the others
 
 
 @dataclass(frozen=True)
@@ -142,13 +144,12 @@ def spectral_profiles(
 
     Every spectrum is scaled to the same total, so that thickness alone makes no boundary. Rows that are nan stay nan.
     """
-    usable = np.isfinite(normalised).all(axis=1) & (np.nan_to_num(normalised).sum(axis=1) > 0)
+    usable = (np.isfinite(normalised).mean(axis=1) >= KNOWN) & (np.nan_to_num(normalised).sum(axis=1) > 0)
     p = min(components, max(int(usable.sum()) - 1, 1), normalised.shape[1])
     scores, errors = np.full((len(normalised), p), np.nan), np.full((len(normalised), p), np.nan)
     if usable.sum() < 2:
         return scores, errors
-    total = normalised[usable].sum(axis=1, keepdims=True)
-    shape, noise = normalised[usable] / total, np.sqrt(variance[usable]) / total
+    shape, noise = _shapes(normalised[usable], np.sqrt(variance[usable]))
     typical = np.sqrt((noise**2).mean(axis=0))
     typical[typical <= 0] = np.inf
     whitened = (shape - shape.mean(axis=0)) / typical
@@ -156,6 +157,22 @@ def spectral_profiles(
     scores[usable] = whitened @ directions[:p].T
     errors[usable] = np.sqrt((noise / typical) ** 2 @ (directions[:p] ** 2).T)
     return scores, errors
+
+
+def _shapes(spectra: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Spectra (n, m) and their errors over their totals; a channel that is lost says what the mean says, surely."""
+    known = np.isfinite(spectra)
+    if known.all():
+        total = spectra.sum(axis=1, keepdims=True)
+        return spectra / total, sigma / total
+    seen = known.mean(axis=0) >= KNOWN
+    known, spectra, sigma = known[:, seen], spectra[:, seen], sigma[:, seen]
+    counts = np.where(known, spectra, 0.0)
+    total = counts.sum(axis=1, keepdims=True)
+    for _ in range(_SCALINGS):
+        mean = (counts / total).sum(axis=0) / known.sum(axis=0)
+        total = counts.sum(axis=1, keepdims=True) / (known @ mean)[:, None]
+    return np.where(known, spectra / total, mean), np.where(known, sigma / total, 0.0)
 
 
 def shares(

@@ -100,6 +100,12 @@ def replace_rows(peaks: Peaks, rows: np.ndarray, others: Peaks) -> Peaks:
     return Peaks(**columns)
 
 
+def without(peaks: Peaks, rows: np.ndarray) -> Peaks:
+    """Peaks of n spectra, but none for some rows, given by mask (n,)."""
+    count = int(rows.sum())
+    return replace_rows(peaks, rows, _peaks_of(np.full((5, count), np.nan), peaks.saturated[rows]))
+
+
 def peak_of(counts: np.ndarray, variance_per_count: float = 1.0) -> Peak:
     """The zero-loss peak of one spectrum (m,), in channels."""
     found = find(counts[None])

@@ -293,8 +293,10 @@ def _window(energies_mev: np.ndarray, window_mev: tuple[float, float]) -> tuple[
 
 
 def _mean(rows: np.ndarray) -> np.ndarray:
-    """Mean of rows (n, m), (m,); nan where there are none."""
-    return np.asarray(rows.mean(axis=0)) if len(rows) else np.full(rows.shape[1], np.nan)
+    """Mean of rows (n, m), (m,), of those that hold a number; nan where none does."""
+    known = np.isfinite(rows)
+    count = known.sum(axis=0)
+    return np.where(count > 0, np.where(known, rows, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
 def _extent(data: np.ndarray) -> tuple[float, float]:

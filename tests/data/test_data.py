@@ -69,11 +69,14 @@ def test_arrays_that_are_no_spectra(counts, said):
         make_spectra(counts, AXIS, name="line")
 
 
-def test_rows_that_are_not_finite_are_not_valid():
-    counts = np.ones((4, 2048))
+def test_rows_are_valid_with_half_of_their_channels():
+    counts = np.ones((5, 2048))
     counts[1, 7], counts[2, 9] = np.nan, np.inf
-    spectra = make_spectra(counts, AXIS, valid=np.array([True, True, True, False]))
-    assert spectra.valid.tolist() == [True, False, False, False]
+    counts[3, :1024], counts[4, :1025] = np.nan, -np.inf
+    spectra = make_spectra(counts, AXIS, valid=np.array([True, True, False, True, True]))
+    assert spectra.valid.tolist() == [True, True, False, True, False]
+    assert np.isnan(spectra.counts).sum(axis=1).tolist() == [0, 1, 1, 1024, 1025]
+    assert np.isinf(counts[2, 9])  # what was given stays as it was
 
 
 def test_a_single_spectrum_is_one_row():

@@ -55,6 +55,13 @@ def test_rows_without_data_or_zero_are_nan():
     assert np.isfinite(value[:, 0]).tolist() == [False, False, True]
 
 
+def test_a_lost_channel_costs_the_bands_that_hold_it():
+    counts = np.ones((2, AXIS.size))
+    counts[1, 45] = np.nan  # at 25 meV
+    value, _ = intensities(make_spectra(counts, AXIS), [BAND, Band("other", 60.0, 70.0)], np.zeros(2), given(1.0))
+    assert np.isfinite(value).tolist() == [[True, True], [False, True]]
+
+
 def test_band_outside_the_axis_is_named():
     spectra = make_spectra(np.ones((1, AXIS.size)), AXIS)
     with pytest.raises(UnusableInput, match="high"):

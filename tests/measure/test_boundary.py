@@ -126,3 +126,18 @@ def test_spectral_profiles_keep_rows_without_data_nan():
     values, sigma = spectral_profiles(counts, counts)
     assert np.isnan(values[5]).all() and np.isnan(sigma[5]).all()
     assert np.isfinite(np.delete(values, 5, axis=0)).all()
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_lost_channels_hide_no_boundary_and_make_none(many):
+    random = np.random.default_rng(9)
+    for boundary in (0.3, 0.0):
+        counts = spectra(2, boundary)
+        lost = random.uniform(size=counts.shape) < 0.05 if many else np.zeros(counts.shape, bool)
+        lost[7, 30:60] = True
+        counts[lost] = np.nan
+        found = find(POSITION, *spectral_profiles(counts / 1e6, counts / 1e12))
+        if boundary:
+            assert found.centre_nm == pytest.approx(10.0, abs=0.3) and found.regions is not None
+        else:
+            assert found.regions is None
