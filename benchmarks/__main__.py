@@ -12,7 +12,7 @@ import platform
 import sys
 import time
 
-MODULES = ("simulator", "demo", "readout", "startup", "decomposition")
+MODULES = ("simulator", "demo", "readout", "startup", "decomposition", "image")
 
 
 def main(argv: list[str]) -> int:
