@@ -382,6 +382,15 @@ def test_lost_channels_cost_these_channels_and_are_told(boundary, evaluation, ro
         assert np.isnan(found.core_loss).any() and np.isfinite(found.core_loss).mean() > 0.98
 
 
+def test_a_channel_that_a_small_region_lost_is_modelled_in_its_bands(boundary, evaluation):
+    counts = boundary[0]["vibrational"].counts.copy()
+    counts[20, np.argmax(counts[20]) + 120] = np.nan  # at 48 meV
+    spectra = {**boundary[0], "vibrational": replace(boundary[0]["vibrational"], counts=counts)}
+    bands = [eit.analyze(LCO, regions=boundary[1], **spectra)["bands"], evaluation.readout["bands"]]
+    for lossy, whole in zip(*bands):
+        assert abs(lossy["boundary"]["value"] - whole["boundary"]["value"]) < 0.5 * whole["boundary"]["sigma"]
+
+
 def test_a_row_of_zeros_is_left_out_and_the_others_are_not(boundary, evaluation):
     counts = boundary[0]["vibrational"].counts.copy()
     counts[3] = 0.0

@@ -54,15 +54,16 @@ def blocks_of(rows: np.ndarray) -> Blocks:
     basis = _cubic()
     for first in range(0, len(rows) if count else 0, _ROWS_AT_A_TIME):
         part = slice(first, first + _ROWS_AT_A_TIME)
-        stacked = rows[part, : count * BLOCK_CHANNELS].reshape(-1, BLOCK_CHANNELS)
-        level = (stacked @ np.ones(BLOCK_CHANNELS) / BLOCK_CHANNELS).reshape(-1, count)
+        # One product for each row, so that a row's numbers do not depend on which others it comes with.
+        stacked = rows[part, : count * BLOCK_CHANNELS].reshape(-1, count, BLOCK_CHANNELS)
+        level = (stacked @ np.ones((BLOCK_CHANNELS, 1)))[:, :, 0] / BLOCK_CHANNELS
         top = np.fmax.reduce(rows[part], axis=1)[:, None]
         # Above a hundredth of the maximum a block is part of the ZLP, which no cubic follows.
         blocks.level[part] = np.where((level > 0) & (level < 0.01 * top), level, np.nan)
         residuals = stacked - (stacked @ basis) @ basis.T
         for lag in range(MAXIMUM_LAG + 1):
-            products = np.einsum("bc,bc->b", residuals[:, : BLOCK_CHANNELS - lag], residuals[:, lag:])
-            blocks.products[part, :, lag] = products.reshape(-1, count)
+            left, right = residuals[:, :, : BLOCK_CHANNELS - lag], residuals[:, :, lag:]
+            blocks.products[part, :, lag] = np.einsum("rbc,rbc->rb", left, right)
     return blocks
 
 

@@ -253,7 +253,7 @@ def _parabola(around: np.ndarray, first: np.ndarray, last: np.ndarray) -> tuple[
         values = np.where(weight > 0, np.log(np.where(weight > 0, around, 1.0) / top[:, None]), 0.0)
         # Polynomials that are orthogonal under the weights: 1, d, q.
         total = weight.sum(axis=1)
-        mean = weight @ x / total
+        mean = (weight * x).sum(axis=1) / total
         d = x - mean[:, None]
         square, cube = ((weight * d**power).sum(axis=1) / total for power in (2, 3))
         q = d**2 - (cube / square)[:, None] * d - square[:, None]

@@ -79,6 +79,20 @@ def test_rows_are_shown_while_they_arrive(doc, script):
     assert live.readout(doc.model, item)["rows"] == ROWS
 
 
+def test_a_line_into_which_nothing_comes_any_more_is_settled(doc, script):
+    item = doc.add("GB1 L1 vibrational", line_data(18, Status.RUNNING))
+    outputs = live.attach_session(doc.model, {"vibrational": item}, MATERIAL)
+    doc.pump(lambda: any(asked.fits and asked.settled for asked in script.asked))
+    assert [asked.settled for asked in script.asked if asked.fits] == [False, True]
+    doc.idle()
+    assert np.isfinite(profile(outputs[results.SHIFT])).sum() == 18
+    assert not live.is_settled(doc.model, item)  # there may be more to come
+    fitted = sum(asked.fits for asked in script.asked)
+    item.set_xdata(line_data(18, Status.ABORTED))
+    doc.pump(lambda: live.is_settled(doc.model, item))
+    assert sum(asked.fits for asked in script.asked) - fitted <= 1
+
+
 def test_maps_do_not_wait_for_fits(doc, script):
     script.hold.clear()
     item = doc.add("GB1 L1 vibrational", line_data(10, Status.RUNNING))
