@@ -12,7 +12,7 @@ from .data.flags import Flag
 from .data.image import SpectrumImage
 from .data.spectrum import Spectra
 from .data.units import mev
-from .decomposition.engine import Cancelled, Stop, never
+from .decomposition.engine import Stop, never
 from .decomposition.fitting import MODES, Plan, fit_peaks, plan_rows
 from .decomposition.result import MISFIT, PeakTable
 from .maps import Collector, PeakMaps, ZeroLossMaps
@@ -77,8 +77,6 @@ def _fit(
     """The second pass: the peaks of all pixels."""
     collector = Collector(plan.setup.recipe.peaks, image.pixels)
     for step in image.blocks(block):
-        if should_stop():
-            raise Cancelled
         progress(step.pixels.start, image.pixels, "Fitting pixels")
         usable = np.flatnonzero(found.usable[step.pixels])
         if not usable.size:

@@ -70,7 +70,6 @@ def survey(image: SpectrumImage, block: int, should_stop: Stop = never, progress
         integral[step.pixels], saturated[step.pixels] = prepared.integral, prepared.zero.saturated
         rows = prepared.spectra.rows
         near = np.abs(prepared.zero.position_ev - middle_ev) <= ev(REACH_MEV)
-        near[near] = np.isfinite(rows[near]).all(axis=1)
         for number in np.unique(tile[step.pixels][near]):
             chosen = near & (tile[step.pixels] == number)
             sums[number].add(rows[chosen], prepared.zero.position_ev[chosen])

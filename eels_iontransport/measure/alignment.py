@@ -85,63 +85,86 @@ def aligned_sum(spectra: Spectra, mask: np.ndarray, zero_ev: np.ndarray) -> Alig
     where that is less than COVERED, as the noise of so little is not that of its counts.
     """
     rows = np.flatnonzero(mask & spectra.valid & np.isfinite(zero_ev))
-    counts, zero_ev = spectra.rows[rows], zero_ev[rows]
-    lost = ~np.isfinite(counts)
     total = RunningSum(spectra.energy)
-    if not lost.any():
-        total.add(counts, zero_ev)
-        return total.aligned()
-    total.add(np.where(lost, 0.0, counts), zero_ev)
-    level = uniform_filter1d(bridged(counts), LEVEL_CHANNELS, axis=1)
-    level = np.maximum(level, 1e-12 * level.max())
-    level[lost & (widest_gap(counts) > WIDEST_GAP)[:, None]] = np.inf  # nobody knows what there would have been
-    present, expected = RunningSum(spectra.energy), RunningSum(spectra.energy)
-    present.add(np.where(lost, 0.0, level), zero_ev)
-    expected.add(level, zero_ev)
-    return total.aligned((present, expected))
+    total.add(spectra.rows[rows], zero_ev[rows])
+    return total.aligned()
 
 
 class RunningSum:
-    """The sum of rows that come bit by bit; the same to the last digit however they are divided."""
+    """What `aligned_sum` gives of rows that come bit by bit; the same to the last digit however they are divided."""
 
     def __init__(self, energy: EnergyAxis) -> None:
         self._energy = energy
-        self._counts = np.zeros(3 * energy.size)  # the zeros of all rows lie on one channel
-        self._lowest, self._highest = energy.size, -1
-        self.rows = 0
+        self._total = _Shifted(energy)
+        # Of the rows with lost channels: their counts, what they hold of their level in each channel, and would hold.
+        self._gappy, self._present, self._expected = _Shifted(energy), _Shifted(energy), _Shifted(energy)
 
     def add(self, counts: np.ndarray, zero_ev: np.ndarray) -> None:
         """Add rows (n, m) with their zeros (n,), which lie on the axis."""
-        size = self._energy.size
-        shifts = np.rint((zero_ev - self._energy.offset_ev) / self._energy.step_ev).astype(int)
-        for row, shift in zip(counts, shifts.tolist()):
-            self._counts[size - shift : 2 * size - shift] += row
-        if len(shifts):
-            self._lowest, self._highest = min(self._lowest, shifts.min()), max(self._highest, shifts.max())
-            self.rows += len(shifts)
+        lost = ~np.isfinite(counts)
+        gappy = lost.any(axis=1)
+        if not gappy.any():
+            self._total.add(counts, zero_ev)
+            return
+        self._total.add(np.where(lost, 0.0, counts), zero_ev)
+        counts, zero_ev, lost = counts[gappy], zero_ev[gappy], lost[gappy]
+        level = uniform_filter1d(bridged(counts), LEVEL_CHANNELS, axis=1)
+        level = np.maximum(level, 1e-12 * level.max(axis=1, keepdims=True))
+        level[lost & (widest_gap(counts) > WIDEST_GAP)[:, None]] = np.inf  # nobody knows what there would have been
+        self._gappy.add(np.where(lost, 0.0, counts), zero_ev)
+        self._present.add(np.where(lost, 0.0, level), zero_ev)
+        self._expected.add(level, zero_ev)
 
     def take(self, other: RunningSum) -> None:
         """Add the rows of another sum on the same axis."""
-        self._counts += other._counts
-        self._lowest, self._highest = min(self._lowest, other._lowest), max(self._highest, other._highest)
-        self.rows += other.rows
+        for name in ("_total", "_gappy", "_present", "_expected"):
+            getattr(self, name).take(getattr(other, name))
 
-    def aligned(self, coverage: tuple[RunningSum, RunningSum] | None = None) -> Aligned | None:
-        """What all rows cover, from the zero of the sum; None where that is nothing, or has no zero-loss peak.
-
-        coverage: sums of the same rows, what they hold in each channel and what they would without lost channels.
-        """
-        size = self._energy.size
-        if self.rows == 0 or self._highest - self._lowest > size - 2:
+    def aligned(self) -> Aligned | None:
+        """What all rows cover, from the zero of the sum; None where that is nothing, or has no zero-loss peak."""
+        total, covered = self._total, self._total.covered
+        if covered is None:
             return None
-        covered = slice(size - self._lowest, 2 * size - self._highest)
-        counts = self._counts[covered].copy()
-        if coverage is not None:
-            present, expected = (other._counts[covered] for other in coverage)
+        counts = total.counts[covered].copy()
+        if self._gappy.rows:
+            level = uniform_filter1d(total.counts - self._gappy.counts, LEVEL_CHANNELS)[covered]  # of the other rows
+            present, expected = (level + part.counts[covered] for part in (self._present, self._expected))
             with np.errstate(divide="ignore", invalid="ignore"):
                 part = present / expected
                 counts = np.where(present == expected, counts, np.where(part >= COVERED, counts / part, np.nan))
         zero = zlp.peak_of(counts).position
         if not np.isfinite(zero):
             return None
-        return Aligned(mev((np.arange(counts.size) - zero) * self._energy.step_ev), counts, self.rows)
+        return Aligned(mev((np.arange(counts.size) - zero) * self._energy.step_ev), counts, total.rows)
+
+
+class _Shifted:
+    """Plain sums of rows, shifted so that their zeros lie on one channel."""
+
+    def __init__(self, energy: EnergyAxis) -> None:
+        self._energy = energy
+        self.counts = np.zeros(3 * energy.size)
+        self._lowest, self._highest = energy.size, -energy.size
+        self.rows = 0
+
+    def add(self, counts: np.ndarray, zero_ev: np.ndarray) -> None:
+        size = self._energy.size
+        shifts = np.rint((zero_ev - self._energy.offset_ev) / self._energy.step_ev).astype(int)
+        for row, shift in zip(counts, shifts.tolist()):
+            self.counts[size - shift : 2 * size - shift] += row
+        if len(shifts):
+            self._lowest, self._highest = min(self._lowest, shifts.min()), max(self._highest, shifts.max())
+            self.rows += len(shifts)
+
+    def take(self, other: _Shifted) -> None:
+        self.counts += other.counts
+        self._lowest, self._highest = min(self._lowest, other._lowest), max(self._highest, other._highest)
+        self.rows += other.rows
+
+    @property
+    def covered(self) -> slice | None:
+        """The channels that all rows have; None where these are fewer than two."""
+        size = self._energy.size
+        if self.rows == 0 or self._highest - self._lowest > size - 2:
+            return None
+        return slice(size - self._lowest, 2 * size - self._highest)
