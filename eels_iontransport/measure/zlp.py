@@ -255,7 +255,8 @@ def _parabola(around: np.ndarray, first: np.ndarray, last: np.ndarray) -> tuple[
         total = weight.sum(axis=1)
         mean = (weight * x).sum(axis=1) / total
         d = x - mean[:, None]
-        square, cube = ((weight * d**power).sum(axis=1) / total for power in (2, 3))
+        moment = weight * d * d
+        square, cube = moment.sum(axis=1) / total, (moment * d).sum(axis=1) / total
         q = d**2 - (cube / square)[:, None] * d - square[:, None]
         norm = (weight * q**2).sum(axis=1)
         level, slope, bend = (
