@@ -93,6 +93,14 @@ def test_blocks_are_of_the_size_asked_for_and_cover_every_pixel_once(pixels):
     assert max(block.pixels.stop - block.pixels.start for block in image.blocks(pixels)) <= max(pixels, 1)
 
 
+def test_blocks_are_of_whole_chunks_of_the_file(tmp_path):
+    with h5py.File(tmp_path / "image.h5", "w") as file:
+        dataset = file.create_dataset("data", data=COUNTS, chunks=(2, 7, 64))
+        image = SpectrumImage(dataset, EnergyAxis(0.0, 0.001, 64))
+        assert [block.rows for block in image.blocks(3 * 7)] == [slice(0, 2), slice(2, 4), slice(4, 5)]
+        assert [block.rows.stop for block in image.blocks(7)] == [1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize(("write", "name"), WRITERS[:2])
 def test_the_counts_stay_in_the_file(tmp_path, write, name):
     write(tmp_path / name)
