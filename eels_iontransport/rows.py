@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,14 @@ from .prepared import Prepared
 from .progress import Progress
 
 TOLERATED = 0.2  # part of its standard deviation by which a centre that is kept may be off: it adds 2 % to its error
-TRIED = 4  # of the rows that have waited longest, at first
+TRIED = 2  # of the rows that have waited longest, at first
+
+
+class Basis(NamedTuple):
+    """What all rows have in common: something that changes when held shapes or noise do, and when the starts do."""
+
+    shapes: Any
+    starts: Any
 
 
 class RowFits:
@@ -24,15 +31,16 @@ class RowFits:
     def __init__(self) -> None:
         self._table: PeakTable | None = None
         self._version = np.empty(0, int)  # of the data, 0 for a row that has not been fitted
-        self._basis: list[Any] = []
+        self._basis: list[Basis | None] = []
         self._turn = np.empty(0, int)  # evaluation at which each was fitted
         self._turns = 0
+        self._plan: tuple[Basis, Plan] | None = None
 
     def fit(
         self,
         line: Prepared,
         peaks: Sequence[Peak],
-        basis: Any,
+        basis: Basis,
         make_plan: Callable[[], Plan],
         *,
         settled: bool,
@@ -41,31 +49,37 @@ class RowFits:
     ) -> PeakTable:
         """The peaks of all rows, nan for those that are not usable or cannot be fitted.
 
-        basis: changes when shapes, noise or starts do, by which make_plan plans; plans with the same peaks. settled:
-        every row is fitted on this basis. Else rows that were fitted on another keep their fit while it hardly matters:
-        new rows are fitted, and the few that have waited longest are fitted again; where one of those centres moves by
-        more than TOLERATED of its standard deviation, the next to have waited follow, twice as many, and so on. What is
-        off the most is thus what is looked at.
+        make_plan: plans fits of the peaks on this basis. settled: every row is fitted on this basis. Else starts do not
+        matter, and rows that were fitted with other shapes keep their fit while it hardly matters: new rows are fitted,
+        and the few that have waited longest are fitted again; where one of those centres moves by more than TOLERATED
+        of its standard deviation, the next to have waited follow, twice as many, and so on. As a change of the shapes
+        moves all rows much alike, and the longer the more changes there were, these few speak for the others.
         """
         self._begin(line, peaks)
-        current = np.array([known == basis for known in self._basis], bool) & (self._version == line.version)
-        wanted = np.flatnonzero(line.usable & ~current)
-        new = wanted[self._version[wanted] != line.version[wanted]]
-        stale = np.setdiff1d(wanted, new)
+        current = np.array([_same(known, basis, settled) for known in self._basis], bool)
+        wanted = np.flatnonzero(line.usable & ~(current & (self._version == line.version)))
+        is_new = self._version[wanted] != line.version[wanted]
+        new, stale = wanted[is_new], wanted[~is_new]
         stale = stale[np.argsort(self._turn[stale], kind="stable")]
         now, waiting, count = (wanted, stale[:0], 0) if settled else (new, stale, TRIED)
-        plan = make_plan() if wanted.size else None
+        plan = self._planned(basis, make_plan, settled) if wanted.size else None
         total = int(line.usable.sum())
         while plan is not None and (now.size or waiting.size):
             progress(total - now.size - waiting.size, total, "Fitting rows")
             now, tried, waiting = np.concatenate([now, waiting[:count]]), waiting[:count], waiting[count:]
             before = self._centres(tried)
-            self._renew(line, now, basis, plan, should_stop)
+            self._renew(line, now, *plan, should_stop)
             if not _moved(before, self._centres(tried)):
                 break
             now, count = now[:0], 2 * count
         progress(total, total, "Fitting rows")
         return self._shown(line.usable)
+
+    def _planned(self, basis: Basis, make_plan: Callable[[], Plan], settled: bool) -> tuple[Basis, Plan]:
+        """A plan, and the basis that it was made on."""
+        if self._plan is None or not _same(self._plan[0], basis, settled):
+            self._plan = basis, make_plan()
+        return self._plan
 
     def _begin(self, line: Prepared, peaks: Sequence[Peak]) -> None:
         """Room for the rows; what is known of other rows, or of other peaks, is forgotten."""
@@ -74,8 +88,9 @@ class RowFits:
         if self._table is None or self._table.chi2.size != n or self._table.peaks != tuple(peaks):
             self._table = _blank(peaks, n)
             self._version, self._basis, self._turn = np.zeros(n, int), [None] * n, np.zeros(n, int)
+            self._plan = None
 
-    def _renew(self, line: Prepared, rows: np.ndarray, basis: Any, plan: Plan, should_stop: Stop) -> None:
+    def _renew(self, line: Prepared, rows: np.ndarray, basis: Basis, plan: Plan, should_stop: Stop) -> None:
         assert self._table is not None
         fitted, part = fit_peaks(plan, line.aligned(rows), should_stop)
         _put(self._table, rows, _blank(self._table.peaks, rows.size))
@@ -97,6 +112,10 @@ class RowFits:
         rows = np.flatnonzero(usable)
         _put(shown, rows, _taken(self._table, rows))
         return shown
+
+
+def _same(known: Basis | None, basis: Basis, settled: bool) -> bool:
+    return known is not None and (known == basis if settled else known.shapes == basis.shapes)
 
 
 def _moved(before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray]) -> bool:

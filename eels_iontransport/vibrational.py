@@ -25,7 +25,7 @@ from .memory import Itself, Memory, digest
 from .prepared import Prepared
 from .prepared import prepare as prepare
 from .progress import Progress, silent
-from .rows import RowFits
+from .rows import Basis, RowFits
 
 SHAPE_DIGITS = 2  # rows see common shapes to 0.01 meV: no centre feels it, and rows need no refit for less
 
@@ -207,7 +207,7 @@ def fit_line(
     # Centres of phononic peaks are free in the rows; a change of theirs must not make every row be fitted again.
     held = np.array([peak.component == POLARITONIC for peak in common.peaks])
     shapes = (common.values["centre_mev"][0][held], *(common.values[q][0] for q in ("sigma_mev", "gamma_mev")))
-    basis = (model.key, digest(*shapes, mean.counts, mean.energy_mev))
+    basis = Basis((model.key, digest(*shapes)), digest(mean.counts, mean.energy_mev))
     plan = partial(plan_rows, model.setup, common, mean, should_stop)
     options: dict[str, Any] = {"settled": settled, "should_stop": should_stop, "progress": progress}
     try:

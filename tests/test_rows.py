@@ -14,7 +14,7 @@ from eels_iontransport.decomposition.engine import Cancelled, never
 from eels_iontransport.measure.zlp import ZeroLoss
 from eels_iontransport.prepared import Prepared
 from eels_iontransport.progress import silent
-from eels_iontransport.rows import TRIED, RowFits, _blank
+from eels_iontransport.rows import TOLERATED, TRIED, Basis, RowFits, _blank
 
 PEAKS = materials.load("lco").peaks
 AXIS = EnergyAxis(-0.1, 0.001, 64)
@@ -54,10 +54,10 @@ def line(usable, version=None):
     return Prepared(spectra, None, zero, np.ones(N), version, 1, np.zeros(N, int))
 
 
-def ask(kept, line, basis, settled=False, moved=0.0, should_stop=never):
+def ask(kept, line, shapes, settled=False, moved=0.0, should_stop=never, starts=0):
     plan = SimpleNamespace(moved=moved)
     options = {"settled": settled, "should_stop": should_stop, "progress": silent}
-    return kept.fit(line, PEAKS, basis, lambda: plan, **options)
+    return kept.fit(line, PEAKS, Basis(shapes, starts), lambda: plan, **options)
 
 
 def test_all_rows_at_first_and_none_again_on_the_same_basis(fits):
@@ -81,21 +81,27 @@ def test_a_new_row_costs_itself_and_the_few_that_have_waited_longest(fits):
     ask(kept, line(10), "a")
     for new in range(10, 16):
         ask(kept, line(new + 1), new)
-    first = [[*range(start, start + TRIED), new] for new, start in ((10, 0), (11, 4))]
-    assert fits.asked[1:3] == first
-    assert all(len(asked) == TRIED + 1 for asked in fits.asked[1:])
-    assert set().union(*fits.asked[1:4]) >= set(range(10))  # each has its turn
+    assert fits.asked[1:] == [[0, 1, 10], [2, 3, 11], [4, 5, 12], [6, 7, 13], [8, 9, 14], [0, 1, 15]]
+
+
+def test_other_starts_matter_only_in_the_end(fits):
+    kept = RowFits()
+    for row in range(8, 11):
+        ask(kept, line(row), "a", starts=row)
+    assert fits.asked == [list(range(8)), [8], [9]]
+    ask(kept, line(10), "a", starts=10, settled=True)
+    assert fits.asked[3:] == [list(range(10))]
 
 
 def test_where_they_moved_all_are_fitted_again_and_where_they_hardly_did_none(fits):
     kept = RowFits()
     ask(kept, line(N), "a")
-    table = ask(kept, line(N), "b", moved=0.09)
+    table = ask(kept, line(N), "b", moved=0.9 * TOLERATED)
     assert [len(asked) for asked in fits.asked[1:]] == [TRIED]
     assert (table.values["centre_mev"][:, 0] == 50.0).sum() == N - TRIED - 1
-    table = ask(kept, line(N), "c", moved=0.3)
-    assert [len(asked) for asked in fits.asked[2:]] == [4, 8, 16, 2]
-    assert (table.values["centre_mev"][np.arange(N) != 13, 0] == 50.3).all()
+    table = ask(kept, line(N), "c", moved=0.9 * TOLERATED + 1.1 * TOLERATED)
+    assert [len(asked) for asked in fits.asked[2:]] == [2, 4, 8, 16]
+    assert np.delete(table.values["centre_mev"][:, 0], 13) == pytest.approx(50.0 + 2.0 * TOLERATED)
 
 
 def test_a_row_with_other_data_is_fitted_again(fits):
@@ -124,7 +130,7 @@ def test_another_line_begins_anew(fits):
     kept = RowFits()
     ask(kept, line(N), "a")
     other = PEAKS[:3]
-    table = kept.fit(line(0), other, "a", lambda: None, settled=True, should_stop=never, progress=silent)
+    table = kept.fit(line(0), other, Basis("a", 0), lambda: None, settled=True, should_stop=never, progress=silent)
     assert table.values["centre_mev"].shape == (N, 3) and np.isnan(table.values["centre_mev"]).all()
 
 
