@@ -1,6 +1,7 @@
 """The command `eels-iontransport`: analyse files, map images, run the demonstration, list the material recipes.
 
-Exit code 0: done. 2: unusable input or arguments, with one sentence on stderr and no output left half-written.
+Exit code 0: done. 2: unusable input or arguments, with one sentence on stderr. 130: interrupted. No output is left
+half-written.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sentence = f"eels-iontransport: {' '.join(str(fault).split())}"
         print(wording.encodable(sentence, sys.stderr.encoding), file=sys.stderr)
         return UNUSABLE
+    except KeyboardInterrupt:
+        print("eels-iontransport: interrupted.", file=sys.stderr)
+        return INTERRUPTED
 
 
 class _Parser(argparse.ArgumentParser):
@@ -174,17 +178,13 @@ def _maps(options: argparse.Namespace) -> int:
     spectra = {role: files.load(path) for role in ("aloof", "zlp") if (path := getattr(options, role)) is not None}
     for reference in spectra.values():
         _require_data(reference)
-    try:
-        with Reporter() as reporter:
-            maps = decompose_image(
-                image, recipe, aloof=spectra.get("aloof"), zlp=spectra.get("zlp"), mode=options.mode, progress=reporter
-            )
-        inputs = {**spectra, "image": _hashed(image, options.image)}
-        record = provenance(inputs, {"mode": options.mode, "quantities": wanted})
-        written = map_files.write(folder, maps, wanted, recipe, record)
-    except KeyboardInterrupt:
-        print("eels-iontransport: interrupted.", file=sys.stderr)
-        return INTERRUPTED
+    with Reporter() as reporter:
+        maps = decompose_image(
+            image, recipe, aloof=spectra.get("aloof"), zlp=spectra.get("zlp"), mode=options.mode, progress=reporter
+        )
+    inputs = {**spectra, "image": _hashed(image, options.image)}
+    record = provenance(inputs, {"mode": options.mode, "quantities": wanted})
+    written = map_files.write(folder, maps, wanted, recipe, record)
     for line in [*map_files.page(maps, wanted, recipe, options.mode), *(f"Written: {path}" for path in written)]:
         print(wording.encodable(line, sys.stdout.encoding))
     return DONE

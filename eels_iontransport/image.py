@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from .data.errors import UnusableInput
 from .data.flags import Flag
-from .data.image import SpectrumImage
+from .data.image import SpectrumImage, require_image
 from .data.spectrum import Spectra
 from .data.units import mev
 from .decomposition.engine import Stop, never
@@ -45,6 +45,7 @@ def decompose_image(
     pixels done, of how many, and what is being done. Raises UnusableInput, also where no pixel can be fitted, and
     Cancelled when should_stop says so.
     """
+    require_image(image.counts, image.name)  # scripts may hand over a line
     if mode not in MODES:
         raise UnusableInput(f"There is no mode '{mode}'; choose one of {', '.join(MODES)}.")
     block = block_pixels(image, recipe)

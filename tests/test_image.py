@@ -240,6 +240,11 @@ def test_lines_and_spectra_are_refused(shape, said):
         eit.SpectrumImage(np.ones(shape), axis(64), name="scan")
 
 
+def test_spectra_are_no_image(aloof):
+    with pytest.raises(UnusableInput, match="'aloof' is a single spectrum; give a spectrum image"):
+        eit.decompose_image(replace(aloof, name="aloof"), RECIPE)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
