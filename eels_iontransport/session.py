@@ -6,7 +6,6 @@ lies in, and what depends on them.
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any
 
@@ -22,6 +21,7 @@ from .data.spectrum import Spectra
 from .decomposition.engine import Stop, never
 from .decomposition.fitting import MODES
 from .evaluation import Evaluation, fitted_spectrum
+from .later import Later
 from .materials import Recipe
 from .materials.recipe import Interval
 from .measure.transport import Assumptions
@@ -160,17 +160,17 @@ class Session:
                 settled=settled,
             )
         findings = Findings(self.recipe, self.mode, line, chemistry, vibrations, self.assumptions)
-        hashes = {role: future.result() for role, future in on_the_way.items()}
+        hashes = {role: later.result() for role, later in on_the_way.items()}
         origin = provenance({role: s.spectra for role, s in seen.items()}, self._parameters(vibrations), hashes)
         evaluation = _evaluation(findings, assemble(findings, origin))
         self._last = Evaluated(evaluation, findings, prepared, masks, self.background_mev)
         return evaluation
 
-    def _hash(self, role: str, seen: Seen) -> Future[str]:
+    def _hash(self, role: str, seen: Seen) -> Later[str]:
         """The hash of an input, on its way in another thread."""
-        make = partial(_helper().submit, sha256, seen.spectra)
-        future: Future[str] = self._of_scans.recall(("sha256", role, seen.token), make)
-        return future
+        make = partial(Later, partial(sha256, seen.spectra))
+        later: Later[str] = self._of_scans.recall(("sha256", role, seen.token), make)
+        return later
 
     def _parameters(self, vibrations: Vibrations) -> dict[str, Any]:
         """What the analysis was asked for, for the record."""
@@ -243,9 +243,3 @@ def _evaluation(findings: Findings, readout: dict[str, Any]) -> Evaluation:
 def _linear_algebra() -> ThreadpoolController:
     """What limits the threads of the linear algebra; to find its libraries takes longer than many an evaluation."""
     return ThreadpoolController()
-
-
-@cache
-def _helper() -> ThreadPoolExecutor:
-    """Does what has time until the end of an evaluation."""
-    return ThreadPoolExecutor(1, "ion transport hashes")
