@@ -53,7 +53,7 @@ DEEP = 5.0  # an area that the data would have so many sigma below zero is zero
 SAME_OPTIMUM_MEV = 0.05
 SAME_BASIN = 0.02  # as near to an optimum, in parts of the ranges, the search would only find it again
 ITERATIONS = 300
-STEADY = 1e-7  # a step that promises less than this of chi-squared is not worth taking
+STEADY = 1e-9  # a step that promises less than this of chi-squared is not worth taking
 ENOUGH = 1e-3  # where the search has to give up, what promises less than this moves nothing by more than 0.03 sigma
 STIFFNESS = 1e-12  # keeps equations definite where a variable moves nothing, and is not felt elsewhere
 FIRST_REACH = 0.3  # of a first step, in parts of the ranges of the parameters
@@ -908,7 +908,7 @@ def railed(table, x, p):
 
 
 @_inner
-def scale_equations(table, x, active, equations, dead):
+def scale_equations(table, x, equations, dead):
     """Bring the diagonal to one and take out what has no uncertainty: what railed, is held, or moves nothing."""
     a, b, c, descent, scale = equations.a, equations.b, equations.c, equations.descent, equations.scale
     blocks, own, shared = b.shape
@@ -1004,7 +1004,7 @@ def uncertainties(table, batch, i, x, state, equations, results, scratch):
     private, start = table.private, blocks * own
     dead = np.empty(scale.size, np.bool_)
     transfer, inner = np.empty((blocks, own, shared)), np.empty((shared, shared))
-    scale_equations(table, x, state.active, equations, dead)
+    scale_equations(table, x, equations, dead)
     inverse = a.copy()
     known = invert_arrow(inverse, b, equations.c, transfer, inner)
     if known:
