@@ -81,12 +81,46 @@ def prepare(spectra: Spectra, noise: NoiseModel | None = None) -> Prepared:
     return Preparer(noise=noise).prepare(seen(spectra))
 
 
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """What is measured on each of some rows, whichever others there are."""
+
+    peaks: zlp.Peaks
+    integral: np.ndarray
+    widest_gap: np.ndarray
+    normalised: np.ndarray | None
+
+    def renewed(self, rows: np.ndarray, others: _Measured) -> _Measured:
+        """With other values for the rows in a mask."""
+        normalised = None
+        if self.normalised is not None and others.normalised is not None:
+            normalised = _replaced(self.normalised, rows, others.normalised)
+        return _Measured(
+            zlp.replace_rows(self.peaks, rows, others.peaks),
+            _replaced(self.integral, rows, others.integral),
+            _replaced(self.widest_gap, rows, others.widest_gap),
+            normalised,
+        )
+
+
+def _measure(spectra: Spectra, normalised_axis: EnergyAxis | None) -> _Measured:
+    peaks = zlp.find_valid(spectra)
+    position = spectra.energy.offset_ev + peaks.position * spectra.energy.step_ev
+    integral = zlp.integral(spectra, position, ev(ZLP_HALF_WIDTH_MEV))
+    gap = widest_gap(spectra.rows)
+    cut = np.isfinite(position) & np.isnan(integral) & (gap > 0)
+    if cut.any():  # a channel was lost so close to the zero that nothing tells its counts
+        peaks, position = zlp.without(peaks, cut), np.where(cut, np.nan, position)
+    normalised = _normalised(spectra, position, integral, normalised_axis) if normalised_axis is not None else None
+    return _Measured(peaks, integral, gap, normalised)
+
+
 class Preparer:
     """Prepares one input again and again, measuring only the rows that have changed."""
 
-    _peaks: zlp.Peaks
-    _lowest: np.ndarray
-    _masked: np.ndarray
+    _measured: _Measured
+    _lowest: np.ndarray  # counts in each row
+    _negative: np.ndarray  # channels far below zero in each row
 
     def __init__(self, window_mev: Interval | None = None, noise: NoiseModel | None = None) -> None:
         """window_mev: around which to normalise. noise: None to estimate it from the spectra."""
@@ -101,57 +135,60 @@ class Preparer:
         """The input with all that is measured on it, each row as if it were measured alone."""
         last = self._last
         if last is not None and last.token == given.token:
-            if last.spectra.metadata is not given.spectra.metadata or last.spectra.name != given.spectra.name:
-                counts = last.spectra.counts
-                self._last = replace(last, spectra=replace(given.spectra, counts=counts))
-            return self._last or last
-        noise = self._given or self._estimated(given)
-        if last is None or last.spectra.counts.shape != given.spectra.counts.shape:
-            last, changed = None, np.ones(len(given.spectra.rows), bool)
+            self._last = _renamed(last, given.spectra)
+            return self._last
+        noise, energy = self._given or self._estimated(given), given.spectra.energy
+        spectra, changed, version = self._changed(given, noise)
+        axis = self._axis(energy)
+        if changed.all():
+            self._measured = _measure(spectra, axis)
         else:
-            changed = given.version != self._looked_at
-        spectra, masked = self._without_negative(given.spectra, noise, changed)
+            part = replace(spectra, counts=spectra.rows[changed], valid=spectra.valid[changed])
+            self._measured = self._measured.renewed(changed, _measure(part, axis))
+        measured = self._measured
+        zero = zlp.on_axis(measured.peaks, energy, noise.variance_per_count * noise.correlation)
+        self._last = Prepared(
+            spectra,
+            noise,
+            zero,
+            measured.integral,
+            version,
+            given.token,
+            measured.widest_gap,
+            measured.normalised,
+            axis,
+        )
+        return self._last
+
+    def _changed(self, given: Seen, noise: NoiseModel) -> tuple[Spectra, np.ndarray, np.ndarray]:
+        """Spectra without channels far below zero, which rows are not as they were (n,), and the versions (n,)."""
+        last = self._last
+        is_new = last is None or last.spectra.counts.shape != given.spectra.counts.shape
+        changed = np.ones(len(given.version), bool) if is_new else given.version != self._looked_at
+        spectra, negative = self._without_negative(given.spectra, noise, changed)
         version = given.version
-        if last is not None:
-            elsewhere = ~changed & (masked != self._masked)  # the noise is not what it was
+        if last is not None and not is_new:
+            elsewhere = ~changed & (negative != self._negative)  # as the noise is not what it was
             version = np.where(changed, given.version, last.version)
             version[elsewhere] = new_number()
             changed = changed | elsewhere
-        self._looked_at, self._masked = given.version, masked
-        part = spectra if changed.all() else _part(spectra, changed)
-        peaks = zlp.find_valid(part)
-        position = spectra.energy.offset_ev + peaks.position * spectra.energy.step_ev
-        integral = zlp.integral(part, position, ev(ZLP_HALF_WIDTH_MEV))
-        gap = widest_gap(part.rows)
-        cut = np.isfinite(position) & np.isnan(integral) & (gap > 0)
-        if cut.any():  # a channel was lost so close to the zero that nothing tells its counts
-            peaks, position = zlp.without(peaks, cut), np.where(cut, np.nan, position)
-        axis = self._axis(spectra.energy)
-        normalised = _normalised(part, position, integral, axis) if axis is not None else None
-        if last is not None and not changed.all():
-            peaks = zlp.replace_rows(self._peaks, changed, peaks)
-            integral, gap = _replaced(last.integral, changed, integral), _replaced(last.widest_gap, changed, gap)
-            if last.normalised is not None and normalised is not None:
-                normalised = _replaced(last.normalised, changed, normalised)
-        self._peaks = peaks
-        zero = zlp.on_axis(peaks, spectra.energy, noise.variance_per_count * noise.correlation)
-        self._last = Prepared(spectra, noise, zero, integral, version, given.token, gap, normalised, axis)
-        return self._last
+        self._looked_at, self._negative = given.version, negative
+        return spectra, changed, version
 
     def _without_negative(self, spectra: Spectra, noise: NoiseModel, changed: np.ndarray) -> tuple[Spectra, np.ndarray]:
         """Spectra with nan for channels significantly below zero, and how many these are in each row (n,)."""
         lowest = np.fmin.reduce(spectra.rows[changed], axis=1)
         self._lowest = lowest if changed.all() else _replaced(self._lowest, changed, lowest)
         limit = -SIGNIFICANTLY_NEGATIVE * float(np.sqrt(noise.variance(np.zeros(1))[0]))
-        masked = np.zeros(len(spectra.rows), int)
+        negative = np.zeros(len(spectra.rows), int)
         rows = np.flatnonzero(spectra.valid & (self._lowest < limit))
         if not rows.size:
-            return spectra, masked
+            return spectra, negative
         counts = spectra.counts.copy()
-        below = np.atleast_2d(counts)[rows] < limit
-        np.atleast_2d(counts)[rows] = np.where(below, np.nan, np.atleast_2d(counts)[rows])
-        masked[rows] = below.sum(axis=1)
-        return replace(spectra, counts=counts), masked
+        below = spectra.rows[rows] < limit
+        np.atleast_2d(counts)[rows] = np.where(below, np.nan, spectra.rows[rows])
+        negative[rows] = below.sum(axis=1)
+        return replace(spectra, counts=counts), negative
 
     def _estimated(self, given: Seen) -> NoiseModel:
         """The noise of the rows that an estimate is made from; only blocks of new ones are looked at."""
@@ -189,8 +226,12 @@ def _normalised(spectra: Spectra, zero_ev: np.ndarray, integral: np.ndarray, axi
     return result
 
 
-def _part(spectra: Spectra, rows: np.ndarray) -> Spectra:
-    return replace(spectra, counts=spectra.rows[rows], valid=spectra.valid[rows])
+def _renamed(prepared: Prepared, spectra: Spectra) -> Prepared:
+    """The same data with the name and metadata that they have now."""
+    own = prepared.spectra
+    if own.metadata is spectra.metadata and own.name == spectra.name:
+        return prepared
+    return replace(prepared, spectra=replace(own, metadata=spectra.metadata, name=spectra.name))
 
 
 def _replaced(array: np.ndarray, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
