@@ -46,6 +46,16 @@ class Findings:
         return self.mode == "published"
 
     @cached_property
+    def shift(self) -> dict[str, Any]:
+        """The shift of the shift peak at the boundary, against the mean of the grains and each of them."""
+        return _shift(self)
+
+    @cached_property
+    def region_centres(self) -> tuple[np.ndarray, np.ndarray]:
+        """Centres (3,) of the shift peak in the regions and their covariance (3, 3); nan where not determined."""
+        return _region_centres(self)
+
+    @cached_property
     def transport(self) -> transport.TransportEstimate | None:
         """The transport estimate, where the recipe has constants for it and a shift peak."""
         constants = self.recipe.transport
@@ -55,7 +65,7 @@ class Findings:
         if assumptions is None:
             fields = transport.Assumptions.__dataclass_fields__
             assumptions = transport.Assumptions(**{name: getattr(constants, name) for name in fields})
-        shift = _shift(self)
+        shift = self.shift
         grains = [shift[f"{name}_mev"]["value"] for name in GRAINS]
         known = [centre for centre in grains if centre is not None]
         change = self.chemistry.change.relative_change if self.chemistry.change is not None else (None, None)
@@ -100,7 +110,7 @@ def assemble(findings: Findings, provenance: Mapping[str, Any]) -> dict[str, Any
     content["zlp"] = _zlp(line)
     content["noise"] = line.noise.to_dict()
     if line.spectra.is_line and recipe.shift_peak is not None:
-        content["ldo_peak"] = _shift(findings)
+        content["ldo_peak"] = findings.shift
     if findings.chemistry.change is not None:
         content["li_to_co"] = _ratio(findings.chemistry.change)
         content["elements"] = _elements(findings.chemistry.change)
@@ -184,7 +194,7 @@ def _line_flags(findings: Findings) -> list[Flag]:
 
 def _shift(findings: Findings) -> dict[str, Any]:
     """The shift of the shift peak at the boundary, against the mean of the grains and each of them."""
-    centre, covariance = _region_centres(findings)
+    centre, covariance = findings.region_centres
     index = {name: i for i, name in enumerate(NAMES)}
 
     def combined(weights: dict[str, float]) -> dict[str, Any]:
@@ -267,7 +277,7 @@ def _peak_flags(findings: Findings) -> list[Flag]:
 
 def _grain_flags(findings: Findings) -> list[Flag]:
     """Grains whose centres differ have no common reference."""
-    centre, covariance = _region_centres(findings)
+    centre, covariance = findings.region_centres
     a, b = NAMES.index(GRAIN_1), NAMES.index(GRAIN_2)
     variance = covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]
     difference = centre[b] - centre[a]

@@ -6,6 +6,7 @@ for, which is what makes it quick.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -45,11 +46,11 @@ def minimise(at: Callable[[np.ndarray], S], start: np.ndarray, *, ftol: float, x
         normal, gradient = state.normal()
         first, scale = not scale.any(), np.maximum(scale, np.sqrt(np.diag(normal)))
         if first:
-            radius = _FIRST_RADIUS * (float(np.linalg.norm(scale * start)) or 1.0)
+            radius = _FIRST_RADIUS * (_length(scale * start) or 1.0)
         ratio = 0.0
         while ratio < _ACCEPTED:
             step, damping = _bounded(normal, gradient, scale, radius, damping)
-            length = float(np.linalg.norm(scale * step))
+            length = _length(scale * step)
             radius = min(radius, length) if first else radius
             trial, count = at(state.parameters + step), count + 1
             decrease = 1 - trial.cost / state.cost if trial.cost < _BEYOND * state.cost else -np.inf
@@ -63,9 +64,13 @@ def minimise(at: Callable[[np.ndarray], S], start: np.ndarray, *, ftol: float, x
                 radius, damping = 2 * length, damping / 2
             state = trial if ratio >= _ACCEPTED else state
             settled = abs(decrease) <= ftol and predicted <= ftol and ratio <= 2
-            if settled or radius <= xtol * np.linalg.norm(scale * state.parameters) or count >= evaluations:
+            if settled or radius <= xtol * _length(scale * state.parameters) or count >= evaluations:
                 return state
     return state
+
+
+def _length(vector: np.ndarray) -> float:
+    return math.sqrt(vector @ vector)
 
 
 def _shrink(decrease: float, slope: float) -> float:
@@ -81,7 +86,7 @@ def _bounded(
     if excess <= _SLACK * radius:
         return step, 0.0
     lowest = excess / inward
-    highest = float(np.linalg.norm(gradient / scale)) / radius
+    highest = _length(gradient / scale) / radius
     damping = min(max(damping, lowest), highest)
     for _ in range(_TRIALS):
         step, excess, inward = _step(normal, gradient, scale, radius, damping)
@@ -102,6 +107,6 @@ def _step(
     if fault:
         raise np.linalg.LinAlgError("The normal equations are singular.")
     step = -dpotrs(factor, gradient)[0]
-    length = float(np.linalg.norm(scale * step))
+    length = _length(scale * step)
     weight = scale**2 * step / (length or 1.0)
     return step, length - radius, radius * float(weight @ dpotrs(factor, weight)[0])
