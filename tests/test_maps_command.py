@@ -191,7 +191,10 @@ def test_a_map_has_a_scale_bar_in_nm_and_its_unit_beside_the_colours():
     "values", [np.full((2, 3), np.nan), np.full((1, 1), 7.0), np.zeros((1, 400)), np.ones((300, 2))]
 )
 def test_maps_of_hardly_anything_are_drawn(values, tmp_path):
-    draw_map(values, "a", "b", (0.2, 0.2)).savefig(tmp_path / "map.png")
+    figure = draw_map(values, "a", "b", (0.2, 0.2))
+    figure.savefig(tmp_path / "map.png")
+    assert (tmp_path / "map.png").stat().st_size > 0
+    assert figure.axes[0].images[0].get_array().shape == values.shape
 
 
 @pytest.mark.parametrize(

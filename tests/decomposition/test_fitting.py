@@ -12,7 +12,7 @@ from eels_iontransport.decomposition.fitting import Setup, fit_aloof, fit_each, 
 from eels_iontransport.decomposition.presence import test_presence as presence_of
 from eels_iontransport.decomposition.response import from_gain_side, from_vacuum
 from eels_iontransport.files import load
-from eels_iontransport.vibrational import prepare
+from eels_iontransport.prepared import prepare
 
 from . import synthetic
 

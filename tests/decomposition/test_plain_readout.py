@@ -10,11 +10,13 @@ from eels_iontransport import materials
 from eels_iontransport.data.record import Role
 from eels_iontransport.decomposition import fitting
 from eels_iontransport.decomposition.layout import KnownShapes, Sharing, lay_out
+from eels_iontransport.memory import Memory
+from eels_iontransport.prepared import prepare
 from eels_iontransport.session import Session, line_masks
 from eels_iontransport.simulation.microscope import SimulatedMicroscope
 from eels_iontransport.simulation.session import acquire_all, default_places
 from eels_iontransport.simulation.specimen import lco_boundary
-from eels_iontransport.vibrational import Memory, build_model, prepare
+from eels_iontransport.vibrational import build_model
 
 from . import plain
 from .plain_lines import ConvolvedVoigts

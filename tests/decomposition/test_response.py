@@ -17,8 +17,8 @@ from eels_iontransport.decomposition.fitting import Setup, fit_aloof, fit_togeth
 from eels_iontransport.decomposition.response import Response, from_gain_side, from_vacuum
 from eels_iontransport.files import load
 from eels_iontransport.measure.alignment import Aligned
+from eels_iontransport.prepared import prepare
 from eels_iontransport.simulation.response import response as simulated
-from eels_iontransport.vibrational import prepare
 
 from . import synthetic
 
