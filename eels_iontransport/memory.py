@@ -102,7 +102,9 @@ def _renewed(last: Seen, spectra: Spectra) -> Seen:
     bits, old_bits = (np.ascontiguousarray(s.rows, float).view(np.int64) for s in (spectra, old))
     changed = (bits != old_bits).any(axis=1) | (spectra.valid != old.valid)
     if not changed.any():
-        renamed = spectra.metadata is not old.metadata or spectra.name != old.name
+        renamed = (
+            any(getattr(spectra, n) is not getattr(old, n) for n in ("metadata", "passes")) or spectra.name != old.name
+        )
         return replace(last, spectra=replace(spectra, counts=old.counts, valid=old.valid)) if renamed else last
     counts, version, number = old.counts.copy(), last.version.copy(), new_number()
     np.atleast_2d(counts)[changed] = spectra.rows[changed]

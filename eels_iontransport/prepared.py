@@ -227,11 +227,12 @@ def _normalised(spectra: Spectra, zero_ev: np.ndarray, integral: np.ndarray, axi
 
 
 def _renamed(prepared: Prepared, spectra: Spectra) -> Prepared:
-    """The same data with the name and metadata that they have now."""
+    """The same data with the name, metadata and passes that they have now."""
     own = prepared.spectra
-    if own.metadata is spectra.metadata and own.name == spectra.name:
+    if own.metadata is spectra.metadata and own.passes is spectra.passes and own.name == spectra.name:
         return prepared
-    return replace(prepared, spectra=replace(own, metadata=spectra.metadata, name=spectra.name))
+    named = replace(own, metadata=spectra.metadata, name=spectra.name, passes=spectra.passes)
+    return replace(prepared, spectra=named)
 
 
 def _replaced(array: np.ndarray, rows: np.ndarray, values: np.ndarray) -> np.ndarray:

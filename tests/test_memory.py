@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eels_iontransport.data.noise import given
-from eels_iontransport.data.spectrum import EnergyAxis, make_spectra
+from eels_iontransport.data.spectrum import EnergyAxis, make_spectra, sum_of_passes
 from eels_iontransport.memory import Itself, Memory, Watch, digest
 
 AXIS = EnergyAxis(-0.1, 0.001, 64)
@@ -111,3 +111,12 @@ def test_a_single_spectrum_is_watched_too():
 def test_digests_tell_arrays_and_values_apart():
     assert digest(np.arange(3), 1.0) == digest(np.arange(3), 1.0)
     assert len({digest(np.arange(3)), digest(np.arange(4)), digest(1.0), digest(None)}) == 4
+
+
+def test_passes_are_those_of_the_last_look_and_make_no_row_another():
+    watch, passes = Watch(), np.random.default_rng(0).uniform(size=(2, 5, AXIS.size))
+    before = watch.look(sum_of_passes(passes, AXIS))
+    kept = passes[::-1].copy()
+    after = watch.look(replace(sum_of_passes(passes, AXIS), passes=kept))
+    assert after.spectra.passes is kept and after.token == before.token
+    assert np.array_equal(after.version, before.version)

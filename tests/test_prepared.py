@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eels_iontransport.data.spectrum import EnergyAxis, make_spectra
+from eels_iontransport.data.spectrum import EnergyAxis, make_spectra, sum_of_passes
 from eels_iontransport.measure import zlp
 from eels_iontransport.memory import Watch, seen
 from eels_iontransport.prepared import Preparer, prepare
@@ -133,3 +133,12 @@ def test_few_rows_with_wide_gaps_take_no_part_in_sums_and_many_do():
     data[:4, 800:] = np.nan
     found = fresh(make_spectra(data, AXIS))
     assert found.summable.all() and np.isnan(found.total().counts[-300:]).all()
+
+
+def test_passes_take_no_part_but_stay():
+    taken = counts(6)
+    alone, kept = Preparer(WINDOW_MEV), Preparer(WINDOW_MEV)
+    passes = np.stack([taken - 1.0, np.ones_like(taken)])
+    one, other = alone.prepare(seen(make_spectra(taken, AXIS))), kept.prepare(seen(sum_of_passes(passes, AXIS)))
+    assert_equal(one, other)
+    assert one.spectra.passes is None and np.array_equal(other.spectra.passes, passes)

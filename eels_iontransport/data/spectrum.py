@@ -60,6 +60,8 @@ class Spectra:
     saturation_level: counts at which a channel of this item is full; None where unknown.
     exposure_s, frames: exposure of one frame, frames summed into each row; None where unknown.
     noise: the noise model where the gain is known; None means that it is to be estimated.
+    passes: (P, n, channels), the counts of each traversal of a line that was traversed P times, whose sum is `counts`;
+    None where they were not kept. Zeros where a traversal took nothing.
     """
 
     counts: np.ndarray
@@ -72,6 +74,7 @@ class Spectra:
     noise: NoiseModel | None = None
     name: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    passes: np.ndarray | None = None
 
     @property
     def rows(self) -> np.ndarray:
@@ -112,3 +115,15 @@ def make_spectra(counts: np.ndarray, energy: EnergyAxis, *, valid: np.ndarray | 
     enough = np.atleast_2d(finite).mean(axis=1) >= MINIMUM_FINITE
     valid = enough if valid is None else enough & np.asarray(valid, bool)
     return Spectra(counts, energy, valid, **fields)
+
+
+def sum_of_passes(passes: np.ndarray, energy: EnergyAxis, **fields: Any) -> Spectra:
+    """Checked spectra of a line that was traversed P times, passes (P, n, channels), which are kept beside their sum.
+
+    One pass is a line like any other. Raises UnusableInput as `make_spectra` does.
+    """
+    passes = np.asarray(passes, dtype=float)
+    if passes.ndim != 3 or not len(passes):
+        raise UnusableInput(f"The passes of a line have 3 axes (pass, pixel, channel), not the shape {passes.shape}.")
+    spectra = make_spectra(passes.sum(axis=0), energy, **fields)
+    return spectra if len(passes) == 1 else replace(spectra, passes=np.where(np.isfinite(passes), passes, np.nan))

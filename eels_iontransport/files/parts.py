@@ -15,7 +15,7 @@ from ..data import noise
 from ..data.errors import UnusableInput
 from ..data.image import SpectrumImage, require_image
 from ..data.record import Record, Role
-from ..data.spectrum import EnergyAxis, Spectra, make_spectra
+from ..data.spectrum import EnergyAxis, Spectra, make_spectra, sum_of_passes
 from ..data.units import ev_per_unit
 
 Calibration = tuple[float, float, str]  # offset, scale, units
@@ -25,13 +25,19 @@ _ROWS_ARE_FRAMES = (Role.ZLP, Role.ALOOF)
 
 
 def spectra_from_parts(
-    data: np.ndarray, calibrations: Sequence[Calibration], metadata: Mapping[str, Any], name: str
+    data: np.ndarray,
+    calibrations: Sequence[Calibration],
+    metadata: Mapping[str, Any],
+    name: str,
+    *,
+    first_axis_is_passes: bool = False,
 ) -> Spectra:
     """Spectra from an array whose last axis is the energy and whose axis before it, if any, is the line.
 
     data: (channels,), (n, channels), or those with more axes of length 1. calibrations: one per axis, in the order of
     the axes. metadata: as Swift keeps it; an acquisition's `Record` in it says which rows are data. Without a record,
     rows of nothing but zeros at the end of a line count as never taken.
+    first_axis_is_passes: the first of three axes or more counts the passes along one line, which are summed and kept.
 
     Raises UnusableInput that begins with the name.
     """
@@ -40,13 +46,18 @@ def spectra_from_parts(
         raise UnusableInput(
             f"'{name}' has {counts.ndim} axes but {len(calibrations)} calibrations; calibrate it again."
         )
+    passes = None
+    if first_axis_is_passes and counts.ndim > 2:
+        passes, calibrations = _passes(counts, calibrations, name)
+        counts = passes.sum(axis=0)
     counts, calibrations = _without_short_axes(counts, calibrations, name)
     energy = _energy_axis(calibrations[-1], counts.shape[-1], name)
     record = Record.from_metadata(metadata)
     frames_as_rows = record is not None and record.role in _ROWS_ARE_FRAMES
     hardware = _hardware(metadata)
-    return make_spectra(
-        counts,
+    make, given = (make_spectra, counts) if passes is None else (sum_of_passes, passes)
+    return make(
+        given,
         energy,
         valid=_valid(counts, record),
         step_nm=_step_nm(calibrations[0]) if counts.ndim == 2 and not frames_as_rows else None,
@@ -110,6 +121,19 @@ def _without_short_axes(
         raise UnusableInput(f"'{name}' has {shape} values; give a spectrum or a line of spectra, not a map or a stack.")
     axis = kept[0]
     return counts.reshape(counts.shape[axis], counts.shape[-1]), [calibrations[axis], calibrations[-1]]
+
+
+def _passes(
+    counts: np.ndarray, calibrations: Sequence[Calibration], name: str
+) -> tuple[np.ndarray, Sequence[Calibration]]:
+    """Passes (P, n, channels) along a line, and the calibrations of one of them."""
+    kept = [i for i in range(1, counts.ndim - 1) if counts.shape[i] > 1] or [counts.ndim - 2]
+    if len(kept) > 1:
+        shape = " x ".join(str(length) for length in counts.shape)
+        raise UnusableInput(f"'{name}' is a sequence of maps ({shape} values); give passes along one line.")
+    axis = kept[0]
+    shape = (counts.shape[0], counts.shape[axis], counts.shape[-1])
+    return counts.reshape(shape), [calibrations[axis], calibrations[-1]]
 
 
 def _energy_axis(calibration: Calibration, size: int, name: str) -> EnergyAxis:

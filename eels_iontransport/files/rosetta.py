@@ -20,12 +20,20 @@ from .parts import Calibration, image_from_parts, spectra_from_parts
 
 _MODULES = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".hspy": "hspy", ".zspy": "zspy", ".msa": "msa"}
 SUFFIXES = tuple(_MODULES)
+_PASSES = (
+    "pass",
+    "passes",
+    "sequence",
+    "stack_element",
+)  # names of an axis that counts repetitions; HyperSpy's is last
 
 
 def read(path: Path) -> Spectra:
     """The first data set of the file whose last axis is an energy. Raises UnusableInput that names the file."""
-    data, calibrations, metadata = _content(path)
-    return spectra_from_parts(np.asarray(data), calibrations, metadata, path.name)
+    data, calibrations, metadata, first_axis = _content(path)
+    return spectra_from_parts(
+        np.asarray(data), calibrations, metadata, path.name, first_axis_is_passes=first_axis in _PASSES
+    )
 
 
 def read_image(path: Path) -> SpectrumImage:
@@ -34,14 +42,14 @@ def read_image(path: Path) -> SpectrumImage:
     Raises UnusableInput.
     """
     try:
-        data, calibrations, metadata = _content(path, lazy=True)
+        data, calibrations, metadata, _ = _content(path, lazy=True)
     except UnusableInput:  # a reader that needs all of it says no more than one that finds damage
-        data, calibrations, metadata = _content(path)
+        data, calibrations, metadata, _ = _content(path)
     return image_from_parts(data, calibrations, metadata, path.name)
 
 
-def _content(path: Path, *, lazy: bool = False) -> tuple[Any, list[Calibration], dict[str, Any]]:
-    """Data, calibrations and metadata of a data set; lazy: as a dask array, whose data stay in the file."""
+def _content(path: Path, *, lazy: bool = False) -> tuple[Any, list[Calibration], dict[str, Any], str]:
+    """Data, calibrations, metadata and the name of the first axis of a data set; lazy: its data stay in the file."""
     reader = _reader(path)
     if path.is_file() and path.stat().st_size == 0:
         raise UnusableInput(f"'{path.name}' is empty.")
@@ -89,14 +97,15 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _parts(signals: list[dict[str, Any]], path: Path) -> tuple[Any, list[Calibration], dict[str, Any]]:
+def _parts(signals: list[dict[str, Any]], path: Path) -> tuple[Any, list[Calibration], dict[str, Any], str]:
     if not signals:
         raise UnusableInput(f"'{path.name}' holds no data.")
     chosen = next((s for s in signals if _is_energy(_axes(s)[-1:])), signals[0])
     axes = _axes(chosen)
     if any("scale" not in axis for axis in axes):
         raise UnusableInput(f"'{path.name}' has an axis of unequal steps; resample it to equal steps first.")
-    return chosen["data"], [_calibration(a) for a in axes], _metadata(chosen.get("metadata", {}))
+    first = str(axes[0].get("name") or "").lower() if axes else ""
+    return chosen["data"], [_calibration(a) for a in axes], _metadata(chosen.get("metadata", {})), first
 
 
 def _axes(signal: Mapping[str, Any]) -> list[dict[str, Any]]:

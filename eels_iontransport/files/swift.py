@@ -29,9 +29,15 @@ _ZIP, _HDF5, _NPY = b"PK", b"\x89HDF\r\n\x1a\n", b"\x93NUMPY"
 
 
 def read(path: Path) -> Spectra:
-    """The first item of the file. Raises UnusableInput that names the file."""
+    """The first item of the file; a sequence of lines is a line with passes. Raises UnusableInput that names it."""
     data, properties = _content(path)
-    return spectra_from_parts(data, _calibrations(properties, path.name), _metadata(properties), path.name)
+    return spectra_from_parts(
+        data,
+        _calibrations(properties, path.name),
+        _metadata(properties),
+        path.name,
+        first_axis_is_passes=_is_sequence_of_spectra(properties),
+    )
 
 
 def read_image(path: Path) -> SpectrumImage:
@@ -40,6 +46,11 @@ def read_image(path: Path) -> SpectrumImage:
     if properties.get("is_sequence") or properties.get("datum_dimension_count", 1) != 1:
         raise UnusableInput(f"'{path.name}' is a sequence or a stack of images; give a spectrum image.")
     return image_from_parts(data, _calibrations(properties, path.name), _metadata(properties), path.name)
+
+
+def _is_sequence_of_spectra(properties: Mapping[str, Any]) -> bool:
+    """Whether the first axis counts repetitions of what the others span, and the last alone is what one place gave."""
+    return bool(properties.get("is_sequence")) and properties.get("datum_dimension_count", 1) == 1
 
 
 def _content(path: Path, *, stay: bool = False) -> tuple[Any, dict[str, Any]]:

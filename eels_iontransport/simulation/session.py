@@ -10,7 +10,7 @@ import numpy as np
 from ..data.geometry import Line, Point
 from ..data.noise import given
 from ..data.record import Role
-from ..data.spectrum import Spectra, make_spectra
+from ..data.spectrum import Spectra, sum_of_passes
 from .microscope import SimulatedMicroscope
 
 LINE_SETTINGS = {Role.VIBRATIONAL: "vibrational", Role.VALENCE: "valence", Role.CORE_LOSS: "core_loss"}
@@ -46,10 +46,13 @@ def acquire_all(
     exposures: Mapping[Role, tuple[float, int]] | None = None,
     roles: Iterable[Role] = tuple(DEFAULT_EXPOSURES),
     gain_known: bool = True,
+    passes: int = 1,
 ) -> dict[Role, Spectra]:
     """Spectra of each role: frames as rows for the ZLP and aloof, a row per pixel (frames summed) for the lines.
 
     gain_known: whether the spectra carry the noise model of the camera's gain, or leave it to be estimated.
+    passes: how often the vibrational line is traversed, with as many frames in all; more than one are kept. Raises
+    ValueError where the frames of a pixel cannot be divided among them.
     """
     places = places or default_places(microscope)
     taken = {**DEFAULT_EXPOSURES, **(exposures or {})}
@@ -57,12 +60,25 @@ def acquire_all(
     for role in roles:
         microscope.use(LINE_SETTINGS.get(role, "vibrational"))
         if role in LINE_SETTINGS:
-            rows = [microscope.frames(*taken[role], position=p).sum(0, dtype=float) for p in places.line.points()]
-            result[role] = _spectra(microscope, role, np.array(rows), taken[role], places.line.step_nm, gain_known)
+            counts = _traversed(microscope, places.line, taken[role], passes if role is Role.VIBRATIONAL else 1)
+            result[role] = _spectra(microscope, role, counts, taken[role], places.line.step_nm, gain_known)
         else:
             counts = microscope.frames(*taken[role], position=places.vacuum if role is Role.ZLP else places.aloof)
-            result[role] = _spectra(microscope, role, counts, (taken[role][0], 1), None, gain_known)
+            result[role] = _spectra(microscope, role, counts[None], (taken[role][0], 1), None, gain_known)
     return result
+
+
+def _traversed(microscope: SimulatedMicroscope, line: Line, exposure: tuple[float, int], passes: int) -> np.ndarray:
+    """Counts (passes, n, channels) of a line that is traversed so often, with as many frames of a pixel in all."""
+    exposure_s, frames = exposure
+    if passes < 1 or frames % passes:
+        raise ValueError(f"{frames} frames of a pixel cannot be divided among {passes} passes.")
+    return np.array(
+        [
+            [microscope.frames(exposure_s, frames // passes, position=p).sum(0, dtype=float) for p in line.points()]
+            for _ in range(passes)
+        ]
+    )
 
 
 def _spectra(
@@ -74,7 +90,7 @@ def _spectra(
     gain_known: bool,
 ) -> Spectra:
     camera = microscope.camera
-    return make_spectra(
+    return sum_of_passes(
         counts,
         microscope.energy,
         step_nm=step_nm,

@@ -138,3 +138,39 @@ def test_what_the_camera_says_of_itself(hardware, electrons_per_count, exposure_
     spectra = spectra_from_parts(counts(64), [ENERGY], {"hardware_source": hardware}, "item")
     assert (spectra.noise.electrons_per_count if spectra.noise else None) == electrons_per_count
     assert spectra.exposure_s == exposure_s
+
+
+@pytest.mark.parametrize(
+    "shape, calibrations, expected",
+    [
+        ((3, 5, 64), [NONE, LINE, ENERGY], (3, 5, 64)),
+        ((3, 1, 5, 64), [NONE, NONE, LINE, ENERGY], (3, 5, 64)),
+        ((3, 5, 1, 64), [NONE, LINE, NONE, ENERGY], (3, 5, 64)),
+        ((1, 5, 64), [NONE, LINE, ENERGY], None),
+        ((5, 64), [LINE, ENERGY], None),
+        ((64,), [ENERGY], None),
+    ],
+)
+def test_passes_are_summed_and_kept(shape, calibrations, expected):
+    data = counts(*shape)
+    spectra = spectra_from_parts(data, calibrations, {}, "item", first_axis_is_passes=True)
+    if expected is None:
+        assert spectra.passes is None and spectra.counts.size == data.size
+        return
+    np.testing.assert_array_equal(spectra.passes, data.reshape(expected))
+    np.testing.assert_array_equal(spectra.counts, data.reshape(expected).sum(axis=0))
+    assert spectra.step_nm == 0.5 and spectra.valid.tolist() == [True] * 5
+
+
+def test_passes_along_a_map_are_refused():
+    with pytest.raises(UnusableInput, match="'item' is a sequence of maps .3 x 4 x 5 x 64 values."):
+        spectra_from_parts(counts(3, 4, 5, 64), [NONE, LINE, LINE, ENERGY], {}, "item", first_axis_is_passes=True)
+
+
+def test_the_record_and_rows_never_taken_hold_for_passes_too():
+    data = counts(3, 4, 64)
+    told = spectra_from_parts(data, [NONE, LINE, ENERGY], record(frames=6), "item", first_axis_is_passes=True)
+    assert told.valid.tolist() == [True, True, True, False] and told.frames == 6
+    data[:, 2:] = 0.0
+    untold = spectra_from_parts(data, [NONE, LINE, ENERGY], {}, "item", first_axis_is_passes=True)
+    assert untold.valid.tolist() == [True, True, False, False]

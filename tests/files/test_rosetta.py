@@ -145,3 +145,13 @@ def test_measured_spectra(measured):
     raw = files.load(measured / "lowloss" / "tio2_lowloss_raw.dm3")
     assert raw.counts.shape == (100, 1024) and raw.step_nm is None
     assert raw.energy.energies_ev[raw.counts[50].argmax()] == pytest.approx(-4.9, abs=0.3)
+
+
+@pytest.mark.parametrize("name", ["stack_element", "pass"])
+def test_lines_that_were_stacked_are_a_line_with_passes(tmp_path, name):
+    pytest.importorskip("rsciio")
+    stacked = {"name": name, "size": 2, "scale": 1.0, "offset": 0.0, "units": "", "navigate": True}
+    write_hspy(tmp_path / "line.hspy", (stacked, LINE, ENERGY), np.stack([COUNTS, COUNTS + 1]))
+    spectra = files.load(tmp_path / "line.hspy")
+    np.testing.assert_allclose(spectra.passes, np.stack([COUNTS, COUNTS + 1]))
+    np.testing.assert_allclose(spectra.counts, 2 * COUNTS + 1)

@@ -194,3 +194,27 @@ def test_metadata_of_a_microscope(measured, tmp_path):
     assert row.counts.shape == (58, 64) and row.valid.all()
     assert (row.step_nm, row.exposure_s, row.noise, row.frames) == (1.0, 0.01, None, None)
     assert (row.energy.offset_ev, row.energy.step_ev) == pytest.approx((-0.225831, 0.000943313), abs=1e-6)
+
+
+@pytest.mark.parametrize("write", [zip_file, hdf5_file])
+@pytest.mark.parametrize(
+    "is_sequence, datum, passes", [(True, 1, 2), (False, 1, None), (True, 2, None)], ids=["lines", "map", "images"]
+)
+def test_a_sequence_of_lines_is_a_line_with_passes(tmp_path, write, is_sequence, datum, passes):
+    properties = {
+        "is_sequence": is_sequence,
+        "collection_dimension_count": 1,
+        "datum_dimension_count": datum,
+        "metadata": METADATA,
+    }
+    named = {"offset": 0.0, "scale": 1.0, "units": ""}
+    for key in ("spatial_calibrations", "dimensional_calibrations"):
+        properties[key] = [named, *CALIBRATIONS]
+    write(tmp_path / "line.ndata1", properties, np.stack([COUNTS, COUNTS + 1]))
+    if passes is None:
+        with pytest.raises(UnusableInput, match="not a map or a stack"):
+            files.load(tmp_path / "line.ndata1")
+        return
+    spectra = files.load(tmp_path / "line.ndata1")
+    np.testing.assert_array_equal(spectra.passes, np.stack([COUNTS, COUNTS + 1]))
+    np.testing.assert_array_equal(spectra.counts, 2 * COUNTS + 1)
