@@ -24,6 +24,7 @@ from .result import QUANTITIES, Decomposition, PeakTable, from_fits, misfit_stre
 from .window import Windowed, cut_out
 
 MODES = ("shared", "wide", "published")
+SEARCHED = (0.2, 0.35, 0.5, 0.65, 0.8)  # of the range of its centre, where a shift peak is looked for that was lost
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,13 @@ def fit_together(
 
     start: what a fit of nearly the same spectra found, to begin there and nowhere else. Raises UnusableInput.
     """
-    return _solved(setup, pose(setup, spectra, should_stop, start), len(spectra), should_stop)
+    posed = pose(setup, spectra, should_stop, start)
+    found = _solved(setup, posed, len(spectra), should_stop)
+    more = _where_lost(setup, posed, found) if start is None and setup.mode == "shared" else ()
+    if not len(more):
+        return found
+    starts = np.concatenate([posed.starts, more])
+    return _solved(setup, replace(posed, starts=starts), len(spectra), should_stop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +247,7 @@ def _starts_at_mean(
     initial: np.ndarray,
     should_stop: Stop,
 ) -> np.ndarray:
-    """Starts (S, p): what the mean spectrum shows, with the shift peak there and at the recipe's other places."""
+    """Starts (S, p): what the mean spectrum shows, the shift peak there and at the recipe's other places, or apart."""
     mean_layout, mean_initial = _lay_out(setup, peaks, 1, sharing)
     starts = _with_centres(setup, peaks, mean_layout, mean_initial, setup.recipe.starts_mev)
     best = fit(mean_layout, mean, starts, should_stop).theta[0]
@@ -254,7 +261,8 @@ def _starts_at_mean(
         found = best[mean_layout.centre[0, [p.name for p in peaks].index(setup.recipe.shift_peak)]]
         nearest = min(others, key=lambda value: abs(value - found))
         others = (found, *(value for value in others if value != nearest))
-    return _with_centres(setup, peaks, layout, carried, others)
+    starts = _with_centres(setup, peaks, layout, carried, others)
+    return np.concatenate([starts, _one_moved(setup, peaks, layout, carried)])
 
 
 def _with_centres(
@@ -267,6 +275,38 @@ def _with_centres(
     indices = layout.centre[:, names.index(setup.recipe.shift_peak)]
     starts = np.tile(start, (len(centres_mev), 1))
     starts[:, indices] = np.clip(np.array(centres_mev)[:, None], layout.lower[indices], layout.upper[indices])
+    return starts
+
+
+def _one_moved(setup: Setup, peaks: Sequence[Peak], layout: Layout, start: np.ndarray) -> np.ndarray:
+    """Starts with the shift peak of one spectrum high and those of the others low, (n, p); none for a single spectrum.
+
+    From one centre for all, a boundary whose peak lies elsewhere may lose its peak to a neighbouring line.
+    """
+    spectra, centres_mev = len(layout.centre), setup.recipe.starts_mev
+    names = [peak.name for peak in peaks]
+    if spectra < 2 or len(centres_mev) < 2 or setup.recipe.shift_peak not in names:
+        return np.empty((0, start.size))
+    indices = layout.centre[:, names.index(setup.recipe.shift_peak)]
+    starts = np.tile(start, (spectra, 1))
+    centres = np.where(np.eye(spectra, dtype=bool), max(centres_mev), min(centres_mev))
+    starts[:, indices] = np.clip(centres, layout.lower[indices], layout.upper[indices])
+    return starts
+
+
+def _where_lost(setup: Setup, posed: Posed, found: Decomposition) -> np.ndarray:
+    """Starts with the shift peak all over its range in those spectra that show none, or one at a limit, (S, p)."""
+    layout, peak = posed.layout, setup.recipe.shift_peak
+    nothing = np.empty((0, layout.lower.size))
+    if peak is None:
+        return nothing
+    line = found.index(peak)
+    lost = ~np.isfinite(found.value(peak, "centre_mev")) | found.railed["centre_mev"][:, line]
+    if not lost.any():
+        return nothing
+    indices = layout.centre[lost, line]
+    starts = np.tile(posed.starts[0], (len(SEARCHED), 1))
+    starts[:, indices] = layout.lower[indices] + np.outer(SEARCHED, (layout.upper - layout.lower)[indices])
     return starts
 
 
