@@ -1,4 +1,4 @@
-"""What stands behind the shift of an evaluation, on demand: its bootstraps and its specification curve."""
+"""What stands behind the shift of an evaluation, on demand: bootstraps, specification curve, the sceptic's checks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from .bootstrap import bootstrap_shift
 from .data.errors import UnusableInput
 from .data.flags import Flag
 from .decomposition.engine import Stop
+from .decomposition.result import Decomposition
 from .evaluation import Evaluation
 from .materials.recipe import Interval
 from .prepared import Prepared
 from .progress import Progress
 from .readout import Findings
+from .sceptic.case import Case, Estimate
+from .sceptic.page import blank, page
 from .shift import REFERENCES, shift_peak, weights
 from .specification import PUBLISHED, Specification, by_shift, default_choices, entry
 from .specification_curve import Sums, add_up, specification_curve
@@ -33,8 +36,9 @@ class Evaluated:
     windows_mev: tuple[Interval, Interval] | None
 
     def extended(self, readout: Mapping[str, Any], flags: tuple[Flag, ...] = ()) -> Evaluated:
-        """With entries of the readout added or replaced, and flags added."""
+        """With entries of the readout added or replaced, and flags added that were not there."""
         before = self.evaluation
+        flags = tuple(flag for flag in flags if flag not in before.flags)
         told = [*before.readout["flags"], *(flag.to_dict() for flag in flags)]
         evaluation = replace(before, readout={**before.readout, **readout, "flags": told}, flags=before.flags + flags)
         return replace(self, evaluation=evaluation)
@@ -64,6 +68,28 @@ def with_specifications(evaluated: Evaluated, should_stop: Stop, progress: Progr
     main = _main(sums, findings.mode, shift["reference"])
     curve = [entry(result, result.specification == main) for result in by_shift(results)]
     return evaluated.extended({"specification": curve})
+
+
+def with_sceptic(evaluated: Evaluated, should_stop: Stop, progress: Progress) -> Evaluated:
+    """With `sceptic`, the checks of the shift, in the readout; null, with the reason, where there is none to check."""
+    try:
+        case, together = _case(evaluated)
+    except UnusableInput as fault:
+        return evaluated.extended({"sceptic": blank(str(fault))})
+    thickness = evaluated.findings.profiles.get("thickness")
+    found, flags = page(case, together, thickness, should_stop, progress)
+    return evaluated.extended({"sceptic": found}, flags)
+
+
+def _case(evaluated: Evaluated) -> tuple[Case, Decomposition]:
+    """The shift of an evaluation, with what it comes from. Raises UnusableInput where there is none."""
+    shift, findings = _shift(evaluated), evaluated.findings
+    blue, vibrations, line = shift["blue_shift_mev"], findings.vibrations, findings.line
+    if blue["value"] is None or vibrations.model is None or vibrations.together is None:
+        raise UnusableInput("There is no shift to check; see the flags for what is missing.")
+    masks = {name: evaluated.masks[name] & line.usable for name in vibrations.names}
+    estimate = Estimate(blue["value"], blue["sigma"] if blue["sigma"] is not None else np.nan)
+    return Case(vibrations.model.setup, line, masks, shift["reference"], estimate), vibrations.together
 
 
 def _shift(evaluated: Evaluated) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from .progress import Progress, silent
 from .provenance import provenance, sha256
 from .readout import Findings, assemble
 from .rows import RowFits
-from .scrutiny import Evaluated, with_bootstrap, with_specifications
+from .scrutiny import Evaluated, with_bootstrap, with_sceptic, with_specifications
 from .vibrational import Vibrations, measure_vibrations
 
 ROLES = tuple(role.value for role in (Role.VIBRATIONAL, Role.ALOOF, Role.ZLP, Role.VALENCE, Role.CORE_LOSS))
@@ -118,6 +118,15 @@ class Session:
         """
         with _linear_algebra().limit(limits=1, user_api="blas"):
             self._last = with_specifications(self._evaluated(), should_stop, progress)
+        return self._last.evaluation
+
+    def sceptic(self, *, should_stop: Stop = never, progress: Progress = silent) -> Evaluation:
+        """The last evaluation, with the checks that a sceptic asks for: `sceptic` in the readout.
+
+        What cannot be checked is null there, with the reason. Raises Cancelled.
+        """
+        with _linear_algebra().limit(limits=1, user_api="blas"):
+            self._last = with_sceptic(self._evaluated(), should_stop, progress)
         return self._last.evaluation
 
     def _evaluated(self) -> Evaluated:
