@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from .data.flags import Flag
 from .data.noise import NoiseModel
+from .data.record import Role
 from .data.spectrum import EnergyAxis, Spectra
 from .data.units import ev, mev
+from .input_noise import InputNoise, surest
 from .materials.recipe import Interval
 from .measure import noise as noises
 from .measure import zlp
@@ -31,7 +35,7 @@ class Prepared:
     these side by side.
     normalised: counts over ZLP integral in 1/meV, (n, m), on normalised_axis around the window that was asked for; nan
     without data. Interpolated, thus for displays and for looking for boundaries, never for fits. None where no window
-    was asked for, or the spectra end before. version, token: as in `Seen`.
+    was asked for, or the spectra end before. version, token: as in `Seen`. doubts: about the noise model.
     """
 
     spectra: Spectra
@@ -43,6 +47,7 @@ class Prepared:
     widest_gap: np.ndarray
     normalised: np.ndarray | None = None
     normalised_axis: EnergyAxis | None = None
+    doubts: tuple[Flag, ...] = ()
 
     @property
     def usable(self) -> np.ndarray:
@@ -79,6 +84,17 @@ class Prepared:
 def prepare(spectra: Spectra, noise: NoiseModel | None = None) -> Prepared:
     """Measure noise, unless it is known, and zero-loss peaks of every row."""
     return Preparer(noise=noise).prepare(seen(spectra))
+
+
+def prepare_all(preparers: Mapping[str, Preparer], inputs: Mapping[str, Seen]) -> dict[str, Prepared]:
+    """Inputs by role, each prepared with the preparer of its role.
+
+    Frames of one place, as vacuum and aloof spectra are taken, tell the noise of all that was taken with the same
+    dispersion.
+    """
+    roles = [role for role in inputs if role != Role.VIBRATIONAL.value]
+    told = [(inputs[role].spectra.energy, preparers[role].of_frames(inputs[role])) for role in roles]
+    return {role: preparers[role].prepare(g, surest(g.spectra.energy, told)) for role, g in inputs.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,21 +144,29 @@ class Preparer:
         self._given = noise
         self._last: Prepared | None = None
         self._looked_at = np.empty(0, int)  # versions of the rows as they were given
-        self._noise: NoiseModel | None = None
-        self._blocks: dict[tuple[int, int], noises.Blocks] = {}  # by row and version
+        self._token: int | None = None  # of what was prepared last ...
+        self._frames: NoiseModel | None = None  # ... and with which noise of frames
+        self._noise = InputNoise()
 
-    def prepare(self, given: Seen) -> Prepared:
-        """The input with all that is measured on it, each row as if it were measured alone."""
+    def prepare(self, given: Seen, frames: NoiseModel | None = None) -> Prepared:
+        """The input with all that is measured on it, each row as if it were measured alone.
+
+        frames: noise model of frames that the same camera took in the same setting.
+        """
         last = self._last
-        if last is not None and last.token == given.token:
+        if last is not None and self._token == given.token and self._frames == frames:
             self._last = _renamed(last, given.spectra)
             return self._last
-        noise, energy = self._given or self._estimated(given), given.spectra.energy
+        noise, doubts = self._noise_of(given, frames)
+        energy = given.spectra.energy
+        # What was made of the same rows with another noise is not this.
+        token = new_number() if self._token == given.token else given.token
+        self._token, self._frames = given.token, frames
         spectra, changed, version = self._changed(given, noise)
         axis = self._axis(energy)
         if changed.all():
             self._measured = _measure(spectra, axis)
-        else:
+        elif changed.any():
             part = replace(spectra, counts=spectra.rows[changed], valid=spectra.valid[changed])
             self._measured = self._measured.renewed(changed, _measure(part, axis))
         measured = self._measured
@@ -153,12 +177,17 @@ class Preparer:
             zero,
             measured.integral,
             version,
-            given.token,
+            token,
             measured.widest_gap,
             measured.normalised,
             axis,
+            doubts,
         )
         return self._last
+
+    def of_frames(self, given: Seen) -> NoiseModel | None:
+        """The noise that sets frames of one place apart, where the rows are such."""
+        return self._noise.of_frames(given)
 
     def _changed(self, given: Seen, noise: NoiseModel) -> tuple[Spectra, np.ndarray, np.ndarray]:
         """Spectra without channels far below zero, which rows are not as they were (n,), and the versions (n,)."""
@@ -190,17 +219,13 @@ class Preparer:
         negative[rows] = below.sum(axis=1)
         return replace(spectra, counts=counts), negative
 
-    def _estimated(self, given: Seen) -> NoiseModel:
-        """The noise of the rows that an estimate is made from; only blocks of new ones are looked at."""
-        sample = noises.sampled_rows(given.spectra.valid)
-        keys = [(int(row), int(given.version[row])) for row in sample]
-        if self._noise is None or keys != list(self._blocks):
-            new = [key for key in keys if key not in self._blocks]
-            blocks = noises.blocks_of(given.spectra.rows[[row for row, _ in new]])
-            found = {key: noises.Blocks(blocks.level[i], blocks.products[i]) for i, key in enumerate(new)}
-            self._blocks = {key: found.get(key) or self._blocks[key] for key in keys}
-            self._noise = noises.reconciled(noises.estimate_from(list(self._blocks.values())), given.spectra.noise)
-        return self._noise
+    def _noise_of(self, given: Seen, frames: NoiseModel | None) -> tuple[NoiseModel, tuple[Flag, ...]]:
+        """The noise model to use, and what is odd about it."""
+        if self._given is not None:
+            return self._given, ()
+        measured = self._noise.estimated(given)
+        noise = noises.reconciled(measured, given.spectra.noise, frames)
+        return noise, noises.doubts(measured, noise)
 
     def _axis(self, energy: EnergyAxis) -> EnergyAxis | None:
         """The axis of the normalised spectra."""

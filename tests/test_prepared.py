@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from eels_iontransport.data.noise import given
 from eels_iontransport.data.spectrum import EnergyAxis, make_spectra, sum_of_passes
 from eels_iontransport.measure import zlp
 from eels_iontransport.memory import Watch, seen
-from eels_iontransport.prepared import Preparer, prepare
+from eels_iontransport.prepared import Preparer, prepare, prepare_all
 
 AXIS = EnergyAxis(-0.2, 0.0004, 1200)
 WINDOW_MEV = (22.0, 110.0)
@@ -23,12 +24,13 @@ def counts(rows, seed=0):
     return random.poisson(mean).astype(float)
 
 
-def assert_equal(one, other):
+def assert_equal(one, other, normalised=True):
     assert one.noise == other.noise
     for name, values in vars(one.zero).items():
         assert np.array_equal(values, getattr(other.zero, name), equal_nan=True)
     assert np.array_equal(one.integral, other.integral, equal_nan=True)
-    assert np.array_equal(one.normalised, other.normalised, equal_nan=True)
+    if normalised:
+        assert np.array_equal(one.normalised, other.normalised, equal_nan=True)
     assert one.normalised_axis == other.normalised_axis
 
 
@@ -142,3 +144,49 @@ def test_passes_take_no_part_but_stay():
     one, other = alone.prepare(seen(make_spectra(taken, AXIS))), kept.prepare(seen(sum_of_passes(passes, AXIS)))
     assert_equal(one, other)
     assert one.spectra.passes is None and np.array_equal(other.spectra.passes, passes)
+
+
+def frames_of_one_place(rows=20, gain=2.5, seed=3):
+    return gain * counts(rows, seed)
+
+
+def test_frames_of_the_vacuum_tell_the_noise_of_a_line_of_the_same_dispersion():
+    line, vacuum = make_spectra(counts(12), AXIS, step_nm=0.5), make_spectra(frames_of_one_place(), AXIS)
+    finer = make_spectra(counts(12), EnergyAxis(-0.2, 0.0003, 1200), step_nm=0.5)
+    preparers = {"vibrational": Preparer(), "zlp": Preparer()}
+    for spectra, source in ((line, "frames"), (finer, "estimated"), (line, "frames")):
+        prepared = prepare_all(preparers, {"vibrational": seen(spectra), "zlp": seen(vacuum)})
+        assert prepared["vibrational"].noise.source == source
+        assert prepared["zlp"].noise.source == "frames"
+    assert prepared["vibrational"].noise.smooth_variance_per_count == pytest.approx(2.5, rel=0.1)
+    # The line has a gain of one: what the frames say is not true of it.
+    assert [flag.code for flag in prepared["vibrational"].doubts] == ["NOISE_DISAGREES"]
+
+
+def test_a_line_whose_rows_are_places_tells_no_noise_of_frames_and_a_known_gain_stays():
+    line = make_spectra(counts(12), AXIS, step_nm=0.5)
+    assert (
+        prepare_all({"vibrational": Preparer()}, {"vibrational": seen(line)})["vibrational"].noise == fresh(line).noise
+    )
+    known = make_spectra(counts(12), AXIS, step_nm=0.5, noise=given(1.0))
+    vacuum = make_spectra(counts(20, 3), AXIS)
+    inputs = {"vibrational": seen(known), "zlp": seen(vacuum)}
+    noise = prepare_all({"vibrational": Preparer(), "zlp": Preparer()}, inputs)["vibrational"].noise
+    assert noise.source == "given" and noise.smooth_variance_per_count == pytest.approx(1.0)
+
+
+def test_frames_that_come_while_a_line_grows_end_as_if_all_had_been_there():
+    data, vacuum = counts(12), frames_of_one_place()
+    watches, preparers = {r: Watch() for r in ("vibrational", "zlp")}, {r: Preparer() for r in ("vibrational", "zlp")}
+    tokens = []
+    for rows, of_vacuum in ((4, 5), (12, 5), (12, 12), (12, 20)):
+        spectra = {
+            "vibrational": make_spectra(data, AXIS, step_nm=0.5, valid=np.arange(12) < rows),
+            "zlp": make_spectra(vacuum, AXIS, valid=np.arange(20) < of_vacuum),
+        }
+        found = prepare_all(preparers, {role: watches[role].look(s) for role, s in spectra.items()})
+        at_once = prepare_all({r: Preparer() for r in spectra}, {r: seen(s) for r, s in spectra.items()})
+        for role in spectra:
+            assert_equal(found[role], at_once[role], normalised=False)
+        tokens.append(found["vibrational"].token)
+    assert len(set(tokens)) == 4  # what was made of the line with another noise is made again
