@@ -78,9 +78,17 @@ def prepare(spectra: Spectra, edges: tuple[Edge, ...], noise: NoiseModel, plural
 
 
 def joint_fit(
-    data: EdgeData, masks: list[np.ndarray], edges: tuple[Edge, ...], step: str = GAUSSIAN, extra_order: int = 0
+    data: EdgeData,
+    masks: list[np.ndarray],
+    edges: tuple[Edge, ...],
+    step: str = GAUSSIAN,
+    extra_order: int = 0,
+    start: edgefit.EdgeFit | None = None,
 ) -> edgefit.EdgeFit:
-    """Joint fit of the sums of the pixels in each mask (n,). extra_order: bends beyond those the background has."""
+    """Joint fit of the sums of the pixels in each mask (n,). extra_order: bends beyond those the background has.
+
+    start: a fit of the same edges to begin at.
+    """
     counts = np.array([data.counts[mask].sum(axis=0) for mask in masks])
     variance = np.array([data.variance[mask].sum(axis=0) for mask in masks])
     exponents = background_exponents(data, counts)
@@ -93,6 +101,7 @@ def joint_fit(
         order=data.order + extra_order,
         step=step,
         correlation=data.noise.correlation,
+        start=start,
     )
 
 

@@ -20,6 +20,8 @@ from .leastsquares import minimise
 
 SHIFT_PRIOR_EV = 1.0
 _EVALUATIONS = 100
+# Times the true variance: the search begins where the priors still hold the shapes, or it ends in a place of its own.
+_TEMPERED = (1000.0, 30.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,8 @@ class EdgeFit:
     covariance (R K, R K), in the order of amounts.ravel(). window_amounts (R, K): the same from the counts that the
     windows hold over the background, unmixed by the cross-talk of the shapes; a second opinion that leans less on
     their details. shift_ev (R,): how far the edges lie above the recipe's
-    energies, with shift_sigma_ev. background, model (R, m). chi2: reduced.
+    energies, with shift_sigma_ev. background, model (R, m). chi2: reduced. deformation: of the shapes, in units of the
+    priors, where another fit may start.
     """
 
     edges: tuple[Edge, ...]
@@ -44,6 +47,7 @@ class EdgeFit:
     model: np.ndarray
     chi2: float
     step: str
+    deformation: np.ndarray
 
     def shapes(self, shift_ev: float = 0.0) -> np.ndarray:
         """Shapes of the edges, each with unit counts in its own signal window; (K, m)."""
@@ -188,19 +192,24 @@ def fit(
     order: int = 1,
     step: str = edge_shapes.GAUSSIAN,
     correlation: float = 1.0,
+    start: EdgeFit | None = None,
 ) -> EdgeFit:
     """Joint fit of R spectra. energy_ev (m,), counts and variance (R, m), exponents (R,) of the backgrounds.
 
     order: of the background's bend. step: form of the onsets. Shapes start at the recipe's and are held near them by
-    priors (`edges.prior_sigma`). The covariance includes the shapes' freedom and is widened where the model does not
+    priors (`edges.prior_sigma`). start: a fit of the same edges to begin at. The covariance includes the shapes' freedom and is widened where the model does not
     describe the data (reduced chi-squared above one).
     Raises UnusableInput where the range is too short to hold the parameters.
     """
-    problem = _Problem(energy_ev, counts, variance * correlation, edges, exponents, order, step)
+
+    def problem_at(tempered: float) -> _Problem:
+        return _Problem(energy_ev, counts, tempered * correlation * variance, edges, exponents, order, step)
+
+    problem = problem_at(1.0)
     degrees = counts.size - len(counts) * (order + 1 + len(edges)) - problem.shapes_size
     if degrees < counts.size // 2:
         raise UnusableInput("The core-loss spectra have too few channels around the edges to separate them.")
-    found = _searched(problem)
+    found = _searched([*map(problem_at, () if start is not None else _TEMPERED), problem], start)
     designs, coefficients = found.solution()
     model = np.einsum("rk,rkm->rm", coefficients, designs)
     chi2 = float((((counts - model) * problem.weight) ** 2).sum()) * correlation / degrees
@@ -222,14 +231,21 @@ def fit(
         model=model,
         chi2=chi2,
         step=step,
+        deformation=found.parameters[: problem.shapes_size],
     )
 
 
-def _searched(problem: _Problem) -> _Trial:
-    """The optimum. Raises UnusableInput."""
-    start = np.zeros(problem.prior.size)
+def _searched(problems: list[_Problem], start: EdgeFit | None) -> _Trial:
+    """The optimum of the last problem, each begun where the one before ended. Raises UnusableInput."""
+    last = problems[-1]
+    parameters = np.zeros(last.prior.size)
+    if start is not None:
+        parameters[: last.shapes_size] = start.deformation
     try:
-        found = minimise(partial(_Trial, problem), start, ftol=1e-5, xtol=1e-4, evaluations=_EVALUATIONS)
+        for problem in problems[:-1]:
+            rough = minimise(partial(_Trial, problem), parameters, ftol=1e-3, xtol=1e-2, evaluations=_EVALUATIONS)
+            parameters = rough.parameters
+        found = minimise(partial(_Trial, last), parameters, ftol=1e-5, xtol=1e-4, evaluations=_EVALUATIONS)
         if np.isfinite(found.cost):
             return found
     except np.linalg.LinAlgError:

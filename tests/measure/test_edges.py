@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import erf
 
 from eels_iontransport import materials
 from eels_iontransport.data.errors import UnusableInput
@@ -126,3 +127,32 @@ def test_covariance_covers_over_seeds():
 def test_too_few_channels_are_refused():
     with pytest.raises(UnusableInput, match="too few channels"):
         edgefit.fit(ENERGY[:20], np.ones((1, 20)), np.ones((1, 20)), EDGES, np.array([3.0]))
+
+
+def gaussian_edge(energy, onset_ev, width_ev, decay, *lines):
+    """A step that falls, under Gaussian lines (centre, FWHM, height)."""
+    step = 0.5 * (1 + erf((energy - onset_ev) / (0.6 * width_ev))) * (energy / onset_ev) ** -decay
+    return step + sum(h * np.exp(-4 * np.log(2) * ((energy - c) / w) ** 2) for c, w, h in lines)
+
+
+@pytest.mark.parametrize(
+    ("lithium_edge", "cobalt_edge"),
+    [
+        ((55.48, 0.73, 2.34, (55.73, 1.82, 0.62), (60.49, 1.91, 2.56)), (60.52, 1.51, 2.33, (58.87, 1.49, 0.40), (64.68, 4.27, 1.54))),
+        ((55.44, 0.66, 2.21, (55.02, 1.40, 0.82), (61.01, 2.88, 3.01)), (60.37, 2.59, 2.94, (59.02, 1.44, 0.34), (64.07, 4.57, 3.15))),
+        ((55.52, 0.68, 3.59, (55.73, 1.68, 0.37), (60.77, 3.08, 2.18)), (60.11, 1.35, 3.55, (59.27, 2.03, 0.34), (64.34, 4.42, 1.67))),
+    ],
+)  # fmt: skip
+def test_shapes_far_from_the_recipe_are_found(lithium_edge, cobalt_edge):
+    """Begun with the full weight of the counts, the search ended elsewhere, with a reduced chi-squared of 3 to 10."""
+    lithium_counts, cobalt_counts = (gaussian_edge(ENERGY, *edge) for edge in (lithium_edge, cobalt_edge))
+    amounts = ((17.0, 17.0), (2.7, 3.7), (16.0, 16.0))
+    clean = [
+        2e5 * (sum(n) / 2 * (ENERGY / 43) ** -3.2 + 0.15 * (n[0] * lithium_counts + n[1] * cobalt_counts))
+        for n in amounts
+    ]
+    counts = np.random.default_rng(0).poisson(clean).astype(float)
+    fit = edgefit.fit(ENERGY, counts, np.array(clean), EDGES, np.full(3, 3.2), order=2)
+    assert fit.chi2 < 1.2
+    ratio = fit.amounts[:, 0] / fit.amounts[:, 1]
+    assert ratio[1] / ratio[0] == pytest.approx(2.7 / 3.7, rel=0.015)
