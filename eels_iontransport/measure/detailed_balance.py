@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
+from scipy.signal import savgol_filter
 from scipy.special import voigt_profile
 
 from ..data.noise import NoiseModel
 from .alignment import Aligned
 from .background import REFERENCE_MEV, log_polynomial
+from .gaps import bridged
 
 Interval = tuple[float, float]
 
@@ -34,6 +36,17 @@ class Features:
     spectrum: Aligned
     lines: np.ndarray
     response: np.ndarray
+
+
+def _smooth(spectrum: Aligned) -> np.ndarray:
+    """Counts (m,) of the tails with less noise: cubics through as many channels as the zero-loss peak is wide.
+
+    Noise in a tail by which another is described would count as structure of both, and in weights it pulls fits down.
+    """
+    width = spectrum.fwhm_mev / spectrum.step_mev
+    channels = 2 * int(0.5 * width) + 1 if np.isfinite(width) else 0
+    counts = bridged(spectrum.counts[None])[0]
+    return savgol_filter(counts, channels, 3) if 4 < channels <= counts.size else counts
 
 
 class Choice(NamedTuple):
@@ -64,11 +77,11 @@ class Sides:
         spectrum = features.spectrum
         near = np.abs(spectrum.energy_mev) <= reach
         self.energy, self.counts = spectrum.energy_mev[near], spectrum.counts[near]
-        self.variance = noise.variance(self.counts, spectrum.rows)
+        self.variance = noise.variance(_smooth(spectrum)[near], spectrum.rows)
         self.tail = None
         if vacuum is not None:
             scale = np.nanmax(spectrum.counts) / np.nanmax(vacuum.counts)
-            tail = np.interp(self.energy, vacuum.energy_mev, vacuum.counts, left=np.nan, right=np.nan)
+            tail = np.interp(self.energy, vacuum.energy_mev, _smooth(vacuum), left=np.nan, right=np.nan)
             self.tail = scale * tail
             self.variance += np.where(self.energy < 0, scale**2 * noise.variance(tail, vacuum.rows), 0.0)
         self.lines = features.lines
