@@ -97,6 +97,7 @@ def _add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--bootstraps", metavar="N", type=int, help="the shift's uncertainty by so many bootstraps, 200 are usual")
     add("--specifications", action="store_true", help="the shift under other windows, backgrounds, modes, references")
+    add("--sceptic", action="store_true", help="what a sceptic asks of the shift, with the specifications")
     add("--json", metavar="OUT.json", help="write the readout to this file")
     add("--csv", metavar="OUT.csv", help="write the profiles along the line to this file")
     add("--figures", metavar="DIR", help="write figures into this folder")
@@ -136,8 +137,10 @@ def _analyze(options: argparse.Namespace) -> int:
     with Reporter() as reporter:
         if options.bootstraps is not None:
             evaluation = session.bootstrap(options.bootstraps, progress=reporter)
-        if options.specifications:
+        if options.specifications or (options.sceptic and "ldo_peak" in evaluation.readout):
             evaluation = session.specifications(progress=reporter)
+        if options.sceptic:
+            evaluation = session.sceptic(progress=reporter)
     written = _write(evaluation, recipe, options)
     for line in [*report.lines(evaluation.readout, recipe), *(f"Written: {path}" for path in written)]:
         print(wording.encodable(line, sys.stdout.encoding))

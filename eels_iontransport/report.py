@@ -9,6 +9,7 @@ from typing import Any
 from . import wording
 from .data.regions import NAMES
 from .materials import Recipe
+from .sceptic import words as sceptic
 from .wording import Quantity
 
 _LABEL_WIDTH = 22
@@ -68,7 +69,7 @@ def _peaks(readout: Mapping[str, Any], recipe: Recipe) -> Iterator[tuple[str, st
 
 
 def _behind_the_shift(readout: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What bootstraps and other specifications make of the shift, where they were asked for."""
+    """What bootstraps, other specifications and a sceptic make of the shift, where they were asked for."""
     bootstrap = readout["ldo_peak"].get("bootstrap")
     if bootstrap is not None:
         quantity = bootstrap["blue_shift_mev"]
@@ -82,6 +83,8 @@ def _behind_the_shift(readout: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         shifts = [entry["shift_mev"]["value"] for entry in curve if entry["shift_mev"]["value"] is not None]
         text = f", {shifts[0]:+.2f} to {shifts[-1]:+.2f} meV" if shifts else ""
         yield "Specifications", f"{len(shifts)} of {len(curve)} have a shift{text}"
+    if "sceptic" in readout:
+        yield from sceptic.lines(readout["sceptic"])
 
 
 def _zero_loss(zlp: Mapping[str, Any]) -> str:

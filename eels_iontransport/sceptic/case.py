@@ -119,6 +119,11 @@ def of_each(
     return found
 
 
+def number_or_null(number: float) -> float | None:
+    """For JSON: null where nan."""
+    return float(number) if math.isfinite(number) else None
+
+
 def _unless_stopped(work: Callable[[_Item], _Found], should_stop: Stop, item: _Item) -> _Found:
     if should_stop():
         raise Cancelled

@@ -29,10 +29,9 @@ from ..decomposition.window import SMOOTHING_CHANNELS
 from ..measure.alignment import AlignedRows
 from ..measure.gaps import bridged
 from ..progress import Progress, silent
-from .case import SIGNIFICANT, Case
-from .halves import known
+from .case import SIGNIFICANT, Case, number_or_null
 
-REPEATS = 8  # times that noise is added to the rows
+REPEATS = 24  # times that noise is added to the rows
 FEWEST_ROWS = 8
 AREA, WIDTH, THICKNESS, ZLP_WIDTH, ZERO = "area", "fwhm_mev", "thickness", "zlp_fwhm_mev", "zlp_position_mev"
 WORDS: Mapping[str, tuple[str, str]] = {
@@ -54,7 +53,12 @@ class Correlation:
     p_value: float
 
     def to_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "r": known(self.r), "expected": known(self.expected), "p_value": known(self.p_value)}
+        return {
+            "rows": self.rows,
+            "r": number_or_null(self.r),
+            "expected": number_or_null(self.expected),
+            "p_value": number_or_null(self.p_value),
+        }
 
 
 UNKNOWN = Correlation(0, math.nan, math.nan, math.nan)
@@ -76,24 +80,26 @@ class Covariates:
 
     @property
     def tests(self) -> int:
-        """How many correlations are tested, by which each p-value is multiplied (Bonferroni)."""
-        return sum(math.isfinite(c.p_value) for found in self.correlations.values() for c in _tested(found))
+        """How many covariates are tested, by which each p-value is multiplied (Bonferroni)."""
+        return sum(math.isfinite(_worse(found)) for found in self.correlations.values())
 
     def p_value(self, name: str) -> float:
-        """Of either correlation inside the grains, corrected for the number of tests; nan where there is none."""
-        found = [c.p_value for c in _tested(self.correlations[name]) if math.isfinite(c.p_value)]
-        return min(1.0, self.tests * min(found)) if found else math.nan
+        """Of a covariate inside the grains, corrected for the number of tests; nan where there is none.
+
+        The larger of both kinds: one odd row makes a Pearson correlation, and none in the ranks.
+        """
+        return float(np.minimum(1.0, self.tests * _worse(self.correlations[name])))
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "centre_mev": [known(v) for v in self.centre_mev.tolist()],
+            "centre_mev": [number_or_null(v) for v in self.centre_mev.tolist()],
             "region": list(self.regions),
             "tests": self.tests,
             "covariates": {
                 name: {
-                    "values": [known(v) for v in values.tolist()],
+                    "values": [number_or_null(v) for v in values.tolist()],
                     **{kind: c.to_dict() for kind, c in self.correlations[name].items()},
-                    "p_value": known(self.p_value(name)),
+                    "p_value": number_or_null(self.p_value(name)),
                 }
                 for name, values in self.values.items()
             },
@@ -167,8 +173,10 @@ def follow(
     )
 
 
-def _tested(found: Mapping[str, Correlation]) -> list[Correlation]:
-    return [c for kind, c in found.items() if kind.endswith("_in_grains")]
+def _worse(found: Mapping[str, Correlation]) -> float:
+    """The larger p-value of both correlations inside the grains; nan where one is not known."""
+    both = [c.p_value for kind, c in found.items() if kind.endswith("_in_grains")]
+    return float(np.max(both))
 
 
 def _owner(case: Case) -> np.ndarray:
@@ -265,17 +273,15 @@ def _correlation(
     if count - partial < FEWEST_ROWS:
         return UNKNOWN
     x, y = (_about_means(series[chosen], groups[chosen]) for series in (centre, values))
-    expected = 0.0
-    if noise is not None and x.std() > 0 and y.std() > 0:
-        expected = float(np.clip(_covariance(noise, chosen) / (x.std() * y.std()), -0.95, 0.95))
+    if not (x.std() > 0 and y.std() > 0):
+        return UNKNOWN
+    expected, repeats = _of_noise(noise, chosen, x.std(), y.std()) if noise is not None else (0.0, np.inf)
     if kind == "spearman":
         x, y = rankdata(x), rankdata(y)
         expected = 6.0 / np.pi * math.asin(0.5 * expected)  # of a bivariate normal distribution
-    if not (x.std() > 0 and y.std() > 0):
-        return UNKNOWN
     r = float(np.corrcoef(x, y)[0, 1])
     # Fisher's transformation; ranks scatter a little more (Fieller, Hartley and Pearson 1957).
-    spread = math.sqrt((1.06 if kind == "spearman" else 1.0) / (count - 3 - partial))
+    spread = math.sqrt((1.06 if kind == "spearman" else 1.0) / (count - 3 - partial) + 1.0 / repeats)
     z = (math.atanh(np.clip(r, -0.999999, 0.999999)) - math.atanh(expected)) / spread
     return Correlation(count, r, expected, float(erfc(abs(z) / math.sqrt(2.0))))
 
@@ -287,8 +293,17 @@ def _about_means(series: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return result
 
 
-def _covariance(noise: tuple[np.ndarray, np.ndarray], chosen: np.ndarray) -> float:
-    """Of the errors that noise makes in both series, each (repeats, rows)."""
+def _of_noise(
+    noise: tuple[np.ndarray, np.ndarray], chosen: np.ndarray, x_spread: float, y_spread: float
+) -> tuple[float, float]:
+    """The correlation that the errors of both series, each (repeats, rows), make where they scatter by so much.
+
+    And from how many pairs of errors it is. What scatters by no more than its errors has their correlation.
+    """
     one, other = (errors[:, chosen] for errors in noise)
     both = np.isfinite(one) & np.isfinite(other)
-    return float(np.mean(one[both] * other[both])) if both.any() else 0.0
+    if both.sum() < FEWEST_ROWS:
+        return 0.0, math.inf
+    (one_spread, other_spread), r = (e[both].std() for e in (one, other)), np.corrcoef(one[both], other[both])[0, 1]
+    share = min(1.0, one_spread / x_spread) * min(1.0, other_spread / y_spread)
+    return float(np.clip(r * share, -0.95, 0.95)), float(both.sum() - 3)

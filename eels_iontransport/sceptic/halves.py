@@ -6,7 +6,6 @@ alike and cancels in their difference, whose uncertainty is that of the noise.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +18,7 @@ from ..decomposition.engine import Stop, never
 from ..decomposition.result import Decomposition
 from ..measure.alignment import Aligned
 from ..prepared import Prepared, prepare
-from .case import SIGNIFICANT, Case, Estimate
+from .case import SIGNIFICANT, Case, Estimate, number_or_null
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Halves:
             "odd_mev": self.odd_mev.to_dict("meV"),
             "even_mev": self.even_mev.to_dict("meV"),
             "difference_mev": self.difference_mev.to_dict("meV"),
-            "p_value": known(self.difference_mev.p_value),
+            "p_value": number_or_null(self.difference_mev.p_value),
         }
 
     @property
@@ -61,8 +60,20 @@ def split_halves(case: Case, by_pass: Prepared | None, should_stop: Stop = never
     copies = len(source.usable) // len(case.line.usable)
     masks = {name: np.tile(mask, copies) for name, mask in case.masks.items()}
     parts = [{name: mask & (number % 2 == half) for name, mask in masks.items()} for half in (0, 1)]
-    odd, even, difference, _ = compare(case, source, parts[0], parts[1], f"half of the {by}", should_stop)
-    return Halves(by, odd, even, difference)
+    found = compare(case, source, parts[0], parts[1], f"half of the {by}", should_stop)
+    return Halves(by, found.first_mev, found.second_mev, found.difference_mev)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The shift in two sets of rows, the second less the first, and the fit of the regions of the first, then of the
+    second, to their spectra."""
+
+    first_mev: Estimate
+    second_mev: Estimate
+    difference_mev: Estimate
+    spectra: list[Aligned]
+    fit: Decomposition
 
 
 def compare(
@@ -72,8 +83,8 @@ def compare(
     second: Mapping[str, np.ndarray],
     words: str,
     should_stop: Stop = never,
-) -> tuple[Estimate, Estimate, Estimate, Decomposition]:
-    """The shift in two sets of rows, the second less the first, and the fit: regions of the first, then of the second.
+) -> Comparison:
+    """The shift in two sets of rows.
 
     first, second: rows of the source by region. words: what each set is, for whom it has no spectrum of a region.
     Raises UnusableInput.
@@ -92,7 +103,7 @@ def compare(
         np.concatenate([-case.weights, case.weights]),
     )
     one, other, difference = (case.combined(fit, vector) for vector in vectors)
-    return one, other, difference, fit
+    return Comparison(one, other, difference, sums, fit)
 
 
 def passes_apart(line: Prepared) -> Prepared | None:
@@ -128,8 +139,3 @@ def counted_pixels(case: Case) -> np.ndarray:
     for mask in case.masks.values():
         number[mask] = np.arange(mask.sum())
     return number
-
-
-def known(number: float) -> float | None:
-    """For JSON: null where nan."""
-    return float(number) if math.isfinite(number) else None

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..data.flags import Flag
-from ..decomposition.engine import Stop, never
-from ..decomposition.result import Decomposition
+from ..decomposition.engine import Stop, fit, never
+from ..decomposition.fitting import pose
+from ..decomposition.information import information
+from ..decomposition.result import misfit_stretch
 from ..prepared import Prepared
-from .case import SIGNIFICANT, Case, Estimate
-from .halves import compare, counted_passes, known
+from .case import SIGNIFICANT, Case, Estimate, number_or_null
+from .halves import Comparison, compare, counted_passes
 
 PART = 3  # the first and the last third: of a steady change, they show more than two passes or two halves
 
@@ -50,7 +52,7 @@ class DoseChange:
             "difference_mev": self.difference_mev.to_dict("meV"),
             "area_change": {name: change.to_dict("") for name, change in self.area.items()},
             "zlp_change": {name: change.to_dict("") for name, change in self.zlp.items()},
-            "p_value": known(self.p_value),
+            "p_value": number_or_null(self.p_value),
         }
 
     @property
@@ -76,28 +78,42 @@ def first_against_last(case: Case, by_pass: Prepared, should_stop: Stop = never)
     count = max(1, passes // PART)
     ends = number < count, number >= passes - count
     first, last = ({name: np.tile(mask, passes) & end for name, mask in case.masks.items()} for end in ends)
-    early, late, difference, fit = compare(case, by_pass, first, last, "end of the passes", should_stop)
+    found = compare(case, by_pass, first, last, "end of the passes", should_stop)
     integrals = [np.array([by_pass.total_integral(mask) for mask in part.values()]) for part in (first, last)]
-    area = _area_changes(case, fit, np.concatenate(integrals))
+    area = _area_changes(case, found, np.concatenate(integrals), should_stop)
     zlp = {name: _zlp_change(by_pass.integral.reshape(passes, -1)[:, case.masks[name]], count) for name in case.masks}
     numbers = tuple(range(1, passes + 1))
-    return DoseChange(case.peak, numbers[:count], numbers[-count:], early, late, difference, area, zlp)
+    shifts = (found.first_mev, found.second_mev, found.difference_mev)
+    return DoseChange(case.peak, numbers[:count], numbers[-count:], *shifts, area, zlp)
 
 
-def _area_changes(case: Case, fit: Decomposition, integrals: np.ndarray) -> dict[str, Estimate]:
-    """Relative change of the peak's area over the ZLP counts (2 r,) in each region.
-
-    Its uncertainty is that with all shapes held: both ends share them, so that what they are uncertain by cancels.
-    """
-    area = fit.value(case.peak, "area") / integrals
-    with np.errstate(divide="ignore"):
-        relative = 1.0 / fit.significance[:, fit.index(case.peak)]
-    regions, found = len(case.masks), {}
+def _area_changes(case: Case, found: Comparison, integrals: np.ndarray, should_stop: Stop) -> dict[str, Estimate]:
+    """Relative change of the peak's area over the ZLP counts (2 r,) in each region, unknown where it has no area."""
+    area, covariance = found.fit.value(case.peak, "area"), _area_covariance(case, found, should_stop)
+    regions, changes = len(case.masks), {}
     for i, name in enumerate(case.masks):
-        (one, two), (first, last) = area[i::regions], relative[i::regions]
-        ratio = float(two / one) if one > 0 and two > 0 else np.nan
-        found[name] = Estimate(ratio - 1.0, ratio * float(np.hypot(first, last)))
-    return found
+        ends = [i, i + regions]
+        changes[name] = Estimate()
+        if (area[ends] > 0).all():
+            one, two = area[ends] / integrals[ends]
+            slope = np.array([-1.0, 1.0]) / area[ends]  # of the logarithm of their ratio
+            sigma = np.sqrt(slope @ covariance[np.ix_(ends, ends)] @ slope)
+            changes[name] = Estimate(float(two / one - 1.0), float(two / one * sigma))
+    return changes
+
+
+def _area_covariance(case: Case, found: Comparison, should_stop: Stop) -> np.ndarray:
+    """Covariance (n, n) of the areas of the shift peak in spectra that were fitted together.
+
+    They share line shapes, and what these are uncertain by moves all areas alike and cancels in their ratio.
+    """
+    if case.setup.mode != "shared":
+        return np.diag(found.fit.sigma(case.peak, "area") ** 2)
+    posed = pose(case.setup, found.spectra, should_stop, found.fit)
+    fits = fit(posed.layout, posed.data, posed.starts, should_stop)
+    known = information(posed.layout, posed.data, fits)
+    at = known.area(found.fit.index(case.peak))
+    return known.covariance[np.ix_(at, at)] * misfit_stretch(fits, case.setup.noise.correlation)[0]
 
 
 def _zlp_change(integral: np.ndarray, count: int) -> Estimate:

@@ -18,13 +18,12 @@ from ..data.flags import Flag
 from ..decomposition.engine import Stop, never
 from ..decomposition.result import Decomposition
 from ..progress import Progress, silent
-from .case import Case, Estimate, of_each
-from .halves import known
+from .case import Case, Estimate, number_or_null, of_each
 from .windows import NO_ROOM, Window, overlapping, posing, slid_windows
 
 LEVEL = 0.05  # a shift beyond two sigma that windows reach more often is doubted
 BEYOND = 2.0  # sigma
-FEWEST = math.ceil(1.0 / LEVEL) - 1  # windows with no pixel in common, without which no p-value gets down to LEVEL
+FEWEST = math.ceil(1.0 / LEVEL) - 1  # windows, without which no p-value gets down to LEVEL
 
 
 @dataclass(frozen=True)
@@ -67,19 +66,19 @@ class PseudoBoundaries:
             "count": len(self.shifts_mev),
             "independent_count": sum(self.independent),
             "observed_mev": self.observed_mev.to_dict("meV"),
-            "scatter_mev": known(self.scatter_mev),
-            "p_value": known(self.p_value),
-            "independent_p_value": known(self.independent_p_value),
+            "scatter_mev": number_or_null(self.scatter_mev),
+            "p_value": number_or_null(self.p_value),
+            "independent_p_value": number_or_null(self.independent_p_value),
         }
 
     @property
     def flags(self) -> tuple[Flag, ...]:
-        count, observed = sum(self.independent), self.observed_mev
+        count, observed = len(self.shifts_mev), self.observed_mev
         flags = []
         if count < FEWEST:
             message = (
-                f"Only {count} stretches of the grains as long as the boundary share no pixel, which "
-                f"gives no p-value below {1 / (1 + count):.2f}; scan longer grains."
+                f"The grains hold only {count} stretches as long as the boundary, so that no p-value comes below "
+                f"{1 / (1 + count):.2f}; scan longer grains."
             )
             flags.append(Flag("PSEUDO_BOUNDARIES_FEW", message))
         claimed = observed.is_known and abs(observed.value) > BEYOND * observed.sigma

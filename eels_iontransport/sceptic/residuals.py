@@ -16,8 +16,7 @@ from ..decomposition.fitting import Posed, pose
 from ..decomposition.problem import Layout
 from ..decomposition.result import misfit_stretch
 from ..measure.alignment import Aligned
-from .case import Case
-from .halves import known
+from .case import Case, number_or_null
 
 NEEDED = 0.05  # a shift beyond two sigma that is not needed at this level is doubted
 BEYOND = 2.0  # sigma
@@ -57,10 +56,13 @@ class Residuals:
             "channels": self.channels,
             "difference": self.difference,
             "degrees": self.degrees,
-            "p_value": known(self.p_value),
-            "common_centre_mev": known(self.centre_mev),
+            "p_value": number_or_null(self.p_value),
+            "common_centre_mev": number_or_null(self.centre_mev),
             "spectra": [
-                {"region": name, **{key: [known(v) for v in array[i].tolist()] for key, array in arrays.items()}}
+                {
+                    "region": name,
+                    **{key: [number_or_null(v) for v in array[i].tolist()] for key, array in arrays.items()},
+                }
                 for i, name in enumerate(self.names)
             ],
         }
