@@ -15,6 +15,7 @@ from .quantity import quantity
 from .shift import REFERENCES
 
 PUBLISHED = "published"
+POLYNOMIAL, TAIL = "polynomial", "vacuum tail"  # backgrounds inside the fit
 INSIDE = ("shared", "wide")  # modes with the background inside the fit
 LOW_STEPS = (0.0, 0.025, 0.05)  # parts of the fit window; nearer to the zero-loss peak no background is smooth enough
 HIGH_STEPS = (0.0, -0.05, 0.05)
@@ -27,7 +28,8 @@ class Specification:
     """One way to get at the shift.
 
     window_mev: outer ends of what is fitted: of the fit window, in mode published of the two background windows.
-    background_order, response, offset_prior: None where the mode or the input leaves no choice.
+    background_order: of the polynomial inside the fit; None for the vacuum tail times a power law, and in mode published.
+    response, offset_prior: None where the mode or the input leaves no choice.
     """
 
     mode: str
@@ -91,17 +93,18 @@ def default_choices(
     responses: Sequence[str],
     has_aloof: bool,
     windows_mev: tuple[Interval, Interval] | None = None,
+    has_tail: bool = False,
 ) -> tuple[Choices, ...]:
     """The choices around those of a recipe, or around windows in place of its own; first of each: the recipe's.
 
-    responses: the sources that there are, the best first.
+    responses: the sources that there are, the best first. has_tail: whether a vacuum ZLP shows its tail.
     """
     low, high = recipe.wide_window_mev if windows_mev is None else (windows_mev[0][0], windows_mev[1][1])
     inside = Choices(
         INSIDE,
         _moved(low, high - low, LOW_STEPS),
         _moved(high, high - low, HIGH_STEPS),
-        tuple(recipe.background_order + step for step in ORDER_STEPS if recipe.background_order + step >= 0),
+        (*_orders(recipe), None) if has_tail else _orders(recipe),
         tuple(responses),
         (True, False) if has_aloof else (None,),
     )
@@ -114,8 +117,31 @@ def default_choices(
     return inside, published
 
 
+def one_at_a_time(recipe: Recipe, main: Specification, has_tail: bool) -> list[Specification]:
+    """What differs from one specification in its window or its background alone."""
+    low, high = main.window_mev
+    width = high - low
+    windows = [(end, high) for end in _moved(low, width, LOW_STEPS)] + [
+        (low, end) for end in _moved(high, width, HIGH_STEPS)
+    ]
+    backgrounds = [*_orders(recipe), None] if has_tail else _orders(recipe)
+    varied = [replace(main, window_mev=window) for window in windows]
+    varied += [replace(main, background_order=order) for order in backgrounds]
+    return [varied_one for varied_one in dict.fromkeys(varied) if varied_one != main]
+
+
+def _orders(recipe: Recipe) -> tuple[int, ...]:
+    return tuple(recipe.background_order + step for step in ORDER_STEPS if recipe.background_order + step >= 0)
+
+
 def _moved(end: float, width: float, steps: Sequence[float]) -> tuple[float, ...]:
     return tuple(round(end + step * width, 3) for step in steps)
+
+
+def background_name(specification: Specification) -> str:
+    if specification.mode == PUBLISHED:
+        return "power law in two windows"
+    return TAIL if specification.background_order is None else POLYNOMIAL
 
 
 def by_shift(results: Iterable[Result]) -> list[Result]:
@@ -130,6 +156,7 @@ def entry(result: Result, is_main: bool) -> dict[str, Any]:
         "mode": specification.mode,
         "reference": specification.reference,
         "window_mev": list(specification.window_mev),
+        "background": background_name(specification),
         "background_order": specification.background_order,
         "response": specification.response,
         "offset_prior": specification.offset_prior,

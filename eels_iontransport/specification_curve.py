@@ -24,10 +24,13 @@ from .decomposition.result import Decomposition
 from .materials import Recipe
 from .materials.recipe import Interval
 from .measure.alignment import Aligned
+from .measure.background import Tail, fit_tail
 from .prepared import Prepared
 from .progress import Progress, silent
 from .shift import shift_peak, weights
 from .specification import PUBLISHED, Result, Specification
+
+TAIL_FROM, TAIL_TO = 0.8, 1.05  # of the ends of the fit window: as far as other windows reach, where the peak lets it
 
 _T = TypeVar("_T")
 
@@ -37,6 +40,7 @@ class Sums:
     """The spectra behind all specifications: sums of the regions by name and of the aloof rows; responses by source.
 
     windows_mev: background windows in place of the recipe's. absent: regions known not to show the shift peak.
+    tail: of the vacuum ZLP, None where there is none.
     """
 
     recipe: Recipe
@@ -47,6 +51,7 @@ class Sums:
     responses: Mapping[str, Response]
     windows_mev: tuple[Interval, Interval] | None = None
     absent: Collection[str] = ()
+    tail: Tail | None = None
 
 
 def add_up(
@@ -72,7 +77,22 @@ def add_up(
         _responses(((from_vacuum, vacuum_sum), (from_gain_side, aloof_sum), (from_gain_side, line.total()))),
         windows_mev,
         absent,
+        vacuum_tail(recipe, vacuum, vacuum_sum),
     )
+
+
+def vacuum_tail(recipe: Recipe, vacuum: Prepared | None, total: Aligned | None) -> Tail | None:
+    """The tail of a vacuum ZLP around the fit window; None where it is not seen there.
+
+    vacuum: the spectra of which total is the sum.
+    """
+    if vacuum is None or total is None:
+        return None
+    low, high = recipe.wide_window_mev
+    variance = vacuum.noise.variance(total.counts, total.rows) * vacuum.noise.correlation
+    with suppress(UnusableInput):
+        return fit_tail(total.energy_mev, total.counts, variance, TAIL_FROM * low, TAIL_TO * high)
+    return None
 
 
 def _responses(
@@ -96,8 +116,25 @@ def specification_curve(
     by_fit = {s.fit: s for s in specifications}
     tell = _Counter(len(by_aloof) + len(by_fit), progress)
     shapes = _in_threads(lambda s: _aloof_shapes(sums, s, should_stop), by_aloof, should_stop, tell)
-    fits = _in_threads(lambda s: _fitted(sums, s, shapes[s.aloof], should_stop), by_fit, should_stop, tell)
+    fits = _in_threads(lambda s: _fitted(sums, s, shapes[s.aloof], should_stop)[1], by_fit, should_stop, tell)
     return [_result(sums, specification, fits[specification.fit]) for specification in specifications]
+
+
+def fits_from(
+    sums: Sums, specifications: Sequence[Specification], start: Decomposition, should_stop: Stop = never
+) -> list[tuple[Setup | None, Decomposition | UnusableInput]]:
+    """What each of the specifications is fitted with and finds from one start, whatever it is referred to.
+
+    The setup is None where the specification cannot be set up. Raises Cancelled when should_stop says so.
+    """
+    by_fit = {s.fit: s for s in specifications}
+
+    def fitted(specification: Specification) -> tuple[Setup | None, Decomposition | UnusableInput]:
+        shapes = _aloof_shapes(sums, specification, should_stop)
+        return _fitted(sums, specification, shapes, should_stop, start)
+
+    fits = _in_threads(fitted, by_fit, should_stop, lambda: None)
+    return [fits[specification.fit] for specification in specifications]
 
 
 class _Counter:
@@ -134,14 +171,19 @@ def _in_threads(
 
 
 def _fitted(
-    sums: Sums, specification: Specification, polaritons: KnownShapes | None, should_stop: Stop
-) -> Decomposition | UnusableInput:
-    """The regions taken apart under a specification, or why they cannot be."""
+    sums: Sums,
+    specification: Specification,
+    polaritons: KnownShapes | None,
+    should_stop: Stop,
+    start: Decomposition | None = None,
+) -> tuple[Setup | None, Decomposition | UnusableInput]:
+    """How the regions are taken apart under a specification, and what that found, or why they cannot be."""
+    setup = None
     try:
         setup = replace(_setup(sums, specification), polaritons=polaritons)
-        return fit_together(setup, list(sums.groups.values()), should_stop)
+        return setup, fit_together(setup, list(sums.groups.values()), should_stop, start)
     except UnusableInput as fault:
-        return fault
+        return setup, fault
 
 
 def _setup(sums: Sums, specification: Specification) -> Setup:
@@ -159,7 +201,16 @@ def _setup(sums: Sums, specification: Specification) -> Setup:
     if specification.response is not None and specification.response not in sums.responses:
         raise UnusableInput(f"There is no response from the {specification.response}; give the spectrum that shows it.")
     response = sums.responses[specification.response] if specification.response is not None else None
-    return Setup(recipe, specification.mode, sums.noise, response, windows)
+    return Setup(recipe, specification.mode, sums.noise, response, windows, tail=_tail(sums, specification))
+
+
+def _tail(sums: Sums, specification: Specification) -> Tail | None:
+    """The tail, where it is what the specification wants. Raises UnusableInput where there is none."""
+    if specification.mode == PUBLISHED or specification.background_order is not None:
+        return None
+    if sums.tail is None:
+        raise UnusableInput("There is no vacuum zero-loss peak whose tail could be the background; give one.")
+    return sums.tail
 
 
 def _aloof_shapes(sums: Sums, specification: Specification, should_stop: Stop) -> KnownShapes | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -16,12 +17,13 @@ from ..data.errors import UnusableInput
 from ..data.noise import NoiseModel
 from ..materials.recipe import Interval, LineShape, Peak, Recipe
 from ..measure.alignment import Aligned, AlignedRows
+from ..measure.background import Tail, log_polynomial, tail_power_law
 from .engine import Stop, fit, never
 from .layout import KnownShapes, Sharing, lay_out
 from .problem import Data, Layout
 from .response import Response
 from .result import QUANTITIES, Decomposition, PeakTable, from_fits, misfit_stretch, peak_table, scatter
-from .window import Windowed, cut_out
+from .window import Background, Windowed, cut_out
 
 MODES = ("shared", "wide", "published")
 SEARCHED = (0.2, 0.35, 0.5, 0.65, 0.8)  # of the range of its centre, where a shift peak is looked for that was lost
@@ -34,6 +36,7 @@ class Setup:
     windows_mev: the two background windows if the recipe's are not to be used; in the modes with the background inside
     the fit their outer ends bound the fit window.
     polaritons: line shapes of the polaritonic peaks from the aloof spectrum, if there was one.
+    tail: of the vacuum ZLP, whose product with a power law is the background inside the fit; None for the polynomial.
     """
 
     recipe: Recipe
@@ -42,6 +45,7 @@ class Setup:
     response: Response | None
     windows_mev: tuple[Interval, Interval] | None = None
     polaritons: KnownShapes | None = None
+    tail: Tail | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -59,6 +63,13 @@ class Setup:
         if self.windows_mev is not None:
             return self.windows_mev[0][0], self.windows_mev[1][1]
         return self.recipe.wide_window_mev
+
+    @property
+    def background(self) -> Background:
+        """The functions of the background inside the fit."""
+        if self.tail is not None:
+            return partial(tail_power_law, self.tail)
+        return partial(log_polynomial, order=self.recipe.background_order)
 
     def shape(self, peak: Peak) -> LineShape:
         return peak.published if self.is_published else peak.wide
@@ -330,7 +341,7 @@ def _windowed(setup: Setup, spectra: Sequence[Aligned] | AlignedRows) -> Windowe
         return cut_out(spectra, setup.window_mev, setup.noise, None, None, windows)
     if setup.response is None:
         raise UnusableInput("There is no zero-loss peak to take the response from; record one that is not saturated.")
-    return cut_out(spectra, setup.window_mev, setup.noise, setup.response, setup.recipe.background_order)
+    return cut_out(spectra, setup.window_mev, setup.noise, setup.response, setup.background)
 
 
 def _limits(setup: Setup) -> Interval | None:

@@ -131,9 +131,7 @@ class _Held:
         length = np.linalg.norm(weights)
         along = weights / length
         across = np.eye(weights.size) - np.outer(along, along)
-        pin = Prior(
-            self.indices, centres, (PIN * sigma / length) ** 2 * np.outer(along, along) + LOOSE_MEV**2 * across
-        )
+        pin = Prior(self.indices, centres, (PIN * sigma / length) ** 2 * np.outer(along, along) + LOOSE_MEV**2 * across)
         targets = centres + np.outer(moves / length, along)
         known = np.concatenate([np.empty(0), *(prior.mean for prior in layout.priors)])
         means = np.concatenate([np.tile(known, (len(moves), 1)), targets], axis=1)

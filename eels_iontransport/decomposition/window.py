@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -12,13 +12,14 @@ from ..data.errors import UnusableInput
 from ..data.noise import NoiseModel
 from ..materials.recipe import Interval
 from ..measure.alignment import Aligned, AlignedRows, stack_aligned
-from ..measure.background import PowerLaw, log_polynomial, two_window_power_law
+from ..measure.background import PowerLaw, two_window_power_law
 from .problem import Data
 from .response import Response
 
 MINIMUM_CHANNELS = 12  # of a fit window; fewer hold no background and a line
 SMOOTHING_CHANNELS = 9  # variances come from smoothed counts, else low channels would weigh more than they know
 SIGNIFICANTLY_NEGATIVE = 5.0  # sigma; less is what dark subtraction leaves of few counts
+Background = Callable[[np.ndarray], np.ndarray]  # energies (r, m) in meV -> functions (q, r, m)
 PLAIN = np.array([[1.0, 0.0, 0.0, 0.0]])  # the response through which a Voigt stays the Voigt that it is
 
 
@@ -78,16 +79,16 @@ def cut_out(
     window_mev: Interval,
     noise: NoiseModel,
     response: Response | None,
-    background_order: int | None,
+    background: Background | None,
     power_law_mev: tuple[Interval, Interval] | None = None,
 ) -> Windowed:
     """The spectra in the window, as many channels of each, wherever its zero lies; without those that cannot be fitted.
 
-    background_order: of the background inside the fit, None for none. response: None for lines as they were recorded.
+    background: functions fitted with the lines, at energies; None for none. response: None for lines as they were recorded.
     power_law_mev: two windows through which a power law is subtracted. Raises UnusableInput where no spectrum is left.
     """
     if isinstance(spectra, AlignedRows):
-        return _cut_rows(spectra, window_mev, noise, response, background_order, power_law_mev)
+        return _cut_rows(spectra, window_mev, noise, response, background, power_law_mev)
     sizes = [spectrum.counts.size for spectrum in spectra]
     parts: list[Windowed] = []
     fault: UnusableInput | None = None
@@ -95,7 +96,7 @@ def cut_out(
         rows = np.flatnonzero(np.array(sizes) == size)
         stacked = stack_aligned([spectra[row] for row in rows.tolist()], with_fwhm=response is not None)
         try:
-            part = _cut_rows(stacked, window_mev, noise, response, background_order, power_law_mev)
+            part = _cut_rows(stacked, window_mev, noise, response, background, power_law_mev)
             parts.append(replace(part, rows=rows[part.rows]))
         except UnusableInput as problem:
             fault = fault or problem
@@ -109,7 +110,7 @@ def _cut_rows(
     window_mev: Interval,
     noise: NoiseModel,
     response: Response | None,
-    background_order: int | None,
+    background: Background | None,
     power_law_mev: tuple[Interval, Interval] | None,
 ) -> Windowed:
     chosen, energy, counts, sigma = _cut(rows, window_mev, noise)
@@ -120,14 +121,14 @@ def _cut_rows(
         if not known.any():
             raise UnusableInput("No power law goes through the two background windows; choose other windows.")
         chosen, energy, counts, sigma, subtracted = (a[known] for a in (chosen, energy, counts, sigma, subtracted))
-    background = np.empty((len(chosen), 0, energy.shape[1]))
-    if background_order is not None:
-        background = np.moveaxis(log_polynomial(energy, background_order), 0, 1)
+    functions = np.empty((len(chosen), 0, energy.shape[1]))
+    if background is not None:
+        functions = np.moveaxis(background(energy), 0, 1)
     if response is None:
         seen = np.broadcast_to(PLAIN, (len(chosen), *PLAIN.shape))
     else:
         seen = np.array([response.components_for(fwhm) for fwhm in rows.fwhm_mev[chosen].tolist()])
-    return Windowed(chosen, energy, counts - subtracted, sigma, subtracted, background, seen)
+    return Windowed(chosen, energy, counts - subtracted, sigma, subtracted, functions, seen)
 
 
 def _joined(parts: Sequence[Windowed]) -> Windowed:

@@ -11,6 +11,10 @@ from ..data.errors import UnusableInput
 
 REFERENCE_MEV = 50.0  # energy at which the logarithm is zero, for conditioning only
 
+TAIL_ORDERS = range(3, 13)  # of the polynomial that a vacuum tail is smoothed with
+TAIL_ITERATIONS = 8
+TAIL_SIGNIFICANCE = 100.0  # a tail that is not known to a hundredth is of no use under lines
+
 _ITERATIONS = 50
 _STEADY = 1e-11  # a step of ln A and r that is rounding only
 
@@ -25,6 +29,56 @@ def log_polynomial(energy_mev: np.ndarray, order: int) -> np.ndarray:
     for _ in range(order):
         basis.append(basis[-1] * logarithm)
     return np.array(basis)
+
+
+@dataclass(frozen=True, eq=False)
+class Tail:
+    """The tail of a vacuum zero-loss peak, without its noise: exp of a polynomial in ln E, between two energies."""
+
+    polynomial: np.polynomial.Chebyshev
+    low_mev: float
+    high_mev: float
+
+    def __call__(self, energy_mev: np.ndarray) -> np.ndarray:
+        """Counts at energy_mev, of any shape; beyond the ends it goes on as at them."""
+        return np.exp(self.polynomial(np.log(np.clip(energy_mev, self.low_mev, self.high_mev))))
+
+
+def fit_tail(energy_mev: np.ndarray, counts: np.ndarray, variance: np.ndarray, low_mev: float, high_mev: float) -> Tail:
+    """The tail of a vacuum ZLP (m,) between two energies; its order is that of the least BIC.
+
+    Raises UnusableInput where the spectrum does not cover them, or holds too few counts there.
+    """
+    inside = (energy_mev >= low_mev) & (energy_mev <= high_mev) & np.isfinite(counts)
+    covered = low_mev > 0 and energy_mev[0] <= low_mev and energy_mev[-1] >= high_mev
+    total, noise = counts[inside].sum(), np.sqrt(variance[inside].sum())
+    if not covered or inside.sum() <= 2 * TAIL_ORDERS.stop or total < TAIL_SIGNIFICANCE * noise:
+        raise UnusableInput(f"The vacuum zero-loss peak shows no tail between {low_mev:g} and {high_mev:g} meV.")
+    x, y, sigma = np.log(energy_mev[inside]), counts[inside], np.sqrt(variance[inside])
+    found = [_smoothed_tail(x, y, sigma, order) for order in TAIL_ORDERS]
+    best = min(found, key=lambda fit: fit[1] + (fit[0].degree() + 1) * np.log(x.size))
+    return Tail(best[0], low_mev, high_mev)
+
+
+def _smoothed_tail(
+    x: np.ndarray, counts: np.ndarray, sigma: np.ndarray, order: int
+) -> tuple[np.polynomial.Chebyshev, float]:
+    """A polynomial whose exp comes closest to the counts, by Gauss-Newton, and chi-squared."""
+    level = np.full(x.size, max(float(counts.mean()), 1e-300))
+    for _ in range(TAIL_ITERATIONS):
+        target = np.log(level) + (counts - level) / level
+        polynomial = np.polynomial.Chebyshev.fit(x, target, order, w=level / sigma)
+        level = np.exp(np.clip(polynomial(x), np.log(level) - 2, np.log(level) + 2))
+    return polynomial, float((((counts - level) / sigma) ** 2).sum())
+
+
+def tail_power_law(tail: Tail, energy_mev: np.ndarray) -> np.ndarray:
+    """Basis of the vacuum tail times a power law near one: tail and tail ln(E/50); shape (2, m), E > 0.
+
+    What a specimen adds to the tail, or takes from it, changes slowly with energy; this is E^-r for small r.
+    """
+    level = tail(energy_mev)
+    return np.array([level, level * np.log(energy_mev / REFERENCE_MEV)])
 
 
 @dataclass(frozen=True, eq=False)
