@@ -8,6 +8,7 @@ The inverse of the information is the Cramer-Rao bound (H. Cramer, Mathematical 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,14 +16,14 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import ndtr
 
-from .engine import Fits, draw
-from .problem import Data, FwhmLimits, Layout
+from .engine import Fits
+from .line_slopes import Lines
+from .problem import Data, Layout
 
-STEP = 1e-3  # of centres and widths, from which slopes are taken; good to 1e-6 of them
-CURVATURE_STEP = 0.02  # from which second slopes are taken
 DEEP = 5.0  # as the engine has it: an area that the data would have so many sigma below zero is zero
 RIDGES = (1e-13, 1e-11, 1e-9)  # as part of a diagonal of one
-UNDETERMINED = 1e-12  # part that rounding leaves of what is zero
+NARROWEST = 1e-6  # least part of a variance that limits leave
+ROOT_2_PI = np.sqrt(2 * np.pi)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +35,9 @@ class Information:
     lines: that are fitted, at the optimum. jacobian (n, m, P): of the expected counts. weight (n, m): 1 / variance of
     the counts, 0 where masked. residual (n, m): counts less the fit. priors: (P, P) information of each of the layout.
     pull: (P,) half the slope of chi-squared downwards: nothing but rounding, save for areas at zero.
-    moving: (P,) bool, what is neither held, nor at a limit, nor without any effect, as the centre of a line without
-    area; the rest is held where it ended. at_zero: (P,) bool, moving areas that ended at zero.
+    values, lower, upper: (P,) where the parameters ended, and their limits; none for what was known beforehand.
+    effective: (P,) bool, what has any effect, as the centre of a line without area has not. moving: (P,) bool, what of
+    it is not at a limit; the rest is held where it ended. at_zero: (P,) bool, moving areas that ended at zero.
     """
 
     layout: Layout
@@ -46,6 +48,10 @@ class Information:
     residual: np.ndarray
     priors: tuple[np.ndarray, ...]
     pull: np.ndarray
+    values: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    effective: np.ndarray
     moving: np.ndarray
     at_zero: np.ndarray
 
@@ -86,7 +92,7 @@ class Information:
         change, covariance = self.unbounded()
         variance = np.diag(covariance)[self.at_zero]
         depth = np.maximum(-change[self.at_zero] / np.sqrt(variance), 0.0)
-        added = 1 / (variance * _cut_off_variance(np.minimum(depth, DEEP))) - 1 / variance
+        added = (1 / cut_off_variance(np.minimum(depth, DEEP), np.inf) - 1) / variance
         told = np.diag(self.of_spectra.sum(axis=0))[self.at_zero]
         result[self.at_zero] = np.where(depth < DEEP, added, 1e12 * told)
         return result
@@ -109,6 +115,29 @@ class Information:
         """Where the parameters would be if areas could be negative, as a change (P,), and their covariance (P, P)."""
         covariance = _inverse(self.of_spectra.sum(axis=0) + sum(self.priors), self.moving)
         return covariance @ self.pull, covariance
+
+    def covariance_within_limits(self, spectra: np.ndarray | float = 1.0, priors: Sequence[float] = ()) -> np.ndarray:
+        """What the covariance (P, P) is to be expected to be when spectra (n,) and priors tell so many times as much.
+
+        `covariance` is that of the very spectra: it jumps when a width comes to its limit or an area to zero. Here
+        every area and width is a normal distribution cut off at its limits, around where it would be without them, and
+        whatever hangs together with it is as uncertain as the variance of that leaves it.
+        """
+        factors = np.broadcast_to(spectra, len(self.of_spectra))
+        known = sum(f * prior for f, prior in zip(priors or (1.0,) * len(self.priors), self.priors))
+        information = np.einsum("n,npq->pq", factors, self.of_spectra) + known
+        variance = np.maximum(np.diag(_inverse(information, self.effective)), 1e-300)
+        sigma, place = np.sqrt(variance), self._place
+        left = cut_off_variance((self.lower - place) / sigma, (self.upper - place) / sigma)
+        added = np.where(self.effective, (1 / left - 1) / variance, 0.0)
+        return _inverse(information + np.diag(added), self.effective)
+
+    @cached_property
+    def _place(self) -> np.ndarray:
+        """Where the parameters (P,) would be without limits, the nearest place within them."""
+        information = self.of_spectra.sum(axis=0) + sum(self.priors)
+        change = _inverse(information, self.effective) @ self.pull
+        return np.clip(self.values + change, self.lower, self.upper)
 
     def response(self, counts: np.ndarray) -> np.ndarray:
         """By how much the fitted parameters (P,) move when these few counts (n, m) are added to the data.
@@ -143,70 +172,6 @@ class Information:
         return result
 
 
-@dataclass(frozen=True, eq=False)
-class Lines:
-    """K lines in each of n spectra on m channels, as functions of their centre, sigma and gamma as searched for.
-
-    energy_mev (n, m), response (n, j, 4). shapes (3, n, K): these three, where the FWHM is limited the fraction that
-    stands for sigma. limits: those of the FWHM. areas (n, K). moves (n, K, 3, p): 1 where theta moves them.
-    """
-
-    energy_mev: np.ndarray
-    response: np.ndarray
-    shapes: np.ndarray
-    limits: FwhmLimits | None
-    areas: np.ndarray
-    moves: np.ndarray
-
-    @classmethod
-    def of(cls, layout: Layout, data: Data, theta: np.ndarray, areas: np.ndarray, problem: int = 0) -> Lines:
-        """Those of a layout at theta (p,)."""
-        moves = np.zeros((*areas.shape, 3, layout.lower.size))
-        spectrum, line = np.indices(areas.shape)
-        for i, table in enumerate((layout.centre, layout.sigma, layout.gamma)):
-            moves[spectrum, line, i, table] = 1.0
-        moved = layout.offset >= 0
-        moves[:, moved, 0, layout.offset[moved]] = 1.0
-        shapes = np.moveaxis(moves @ theta, 2, 0)
-        return cls(data.energy_mev[problem], data.response[problem], shapes, layout.fwhm_limits, areas, moves)
-
-    def drawn(self, steps: np.ndarray) -> np.ndarray:
-        """Lines of unit area after each of the steps (s, 3) of their shapes, (s, n, K, m)."""
-        n, lines = self.areas.shape
-        centre, sigma, gamma = self.shapes[:, None] + steps.T[:, :, None, None]
-        if self.limits is not None:
-            sigma = self.limits.sigma(sigma, gamma)[0]
-        flat = (np.moveaxis(p, 0, 1).reshape(n, -1) for p in (centre, sigma, gamma))
-        drawn = draw(self.energy_mev, self.response, *flat)
-        return np.moveaxis(drawn.reshape(n, len(steps), lines, -1), 1, 0)
-
-    @cached_property
-    def values(self) -> np.ndarray:
-        """Of unit area, (n, K, m)."""
-        return self.drawn(np.zeros((1, 3)))[0]
-
-    @cached_property
-    def slopes(self) -> np.ndarray:
-        """By centre, sigma and gamma, (n, K, 3, m), by differences."""
-        steps = STEP * np.eye(3)
-        drawn = self.drawn(np.concatenate([steps, -steps]))
-        return np.moveaxis((drawn[:3] - drawn[3:]) / (2 * STEP), 0, 2)
-
-    def second_slopes(self) -> np.ndarray:
-        """By two of centre, sigma and gamma, (n, K, 3, 3, m), by differences."""
-        pairs = [(i, j) for i in range(3) for j in range(i, 3)]
-        steps = CURVATURE_STEP * np.eye(3)
-        corners = [sum(s * steps[k] for s, k in zip(signs, pair)) for pair in pairs for signs in CORNERS]
-        drawn = self.drawn(np.array(corners))
-        result = np.empty((*self.areas.shape, 3, 3, drawn.shape[-1]))
-        for (i, j), (both, first, second, none) in zip(pairs, drawn.reshape(-1, 4, *drawn.shape[1:])):
-            result[:, :, i, j] = result[:, :, j, i] = (both - first - second + none) / (4 * CURVATURE_STEP**2)
-        return result
-
-
-CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
-
-
 def information(layout: Layout, data: Data, fits: Fits, problem: int = 0) -> Information:
     """The information of one of the problems of a fit at its optimum."""
     theta, areas = fits.theta[problem], fits.areas[problem]
@@ -218,21 +183,37 @@ def information(layout: Layout, data: Data, fits: Fits, problem: int = 0) -> Inf
     linear = np.concatenate([areas.ravel(), fits.background[problem].ravel()])
     residual = np.where(weight > 0, np.nan_to_num(counts) - jacobian[..., searched.size :] @ linear, 0.0)
     pull = np.einsum("nmp,nm->p", jacobian, weight * residual)
-    moving = np.einsum("nmp,nmp,nm->p", jacobian, jacobian, weight) > 0
+    effective = np.einsum("nmp,nmp,nm->p", jacobian, jacobian, weight) > 0
+    values = np.concatenate([theta[searched], linear])
+    lower, upper = np.full(values.size, -np.inf), np.full(values.size, np.inf)
+    lower[: searched.size], upper[: searched.size] = layout.lower[searched], layout.upper[searched]
+    lower[searched.size : searched.size + areas.size] = 0.0
     priors = []
     for prior in layout.priors:
         at, inverse = np.searchsorted(searched, prior.indices), np.linalg.inv(prior.covariance)
-        known = np.zeros((moving.size, moving.size))
+        known = np.zeros((values.size, values.size))
         known[np.ix_(at, at)] = inverse
         pull[at] -= inverse @ (theta[prior.indices] - prior.mean)
-        moving[at] = True
+        effective[at], lower[at], upper[at] = True, -np.inf, np.inf
         priors.append(known)
-    moving[: searched.size] &= ~fits.railed[problem, searched]
-    at_zero = np.zeros_like(moving)
+    at_limit, at_zero = np.zeros((2, values.size), bool)
+    at_limit[: searched.size] = fits.railed[problem, searched]
     at_zero[searched.size : searched.size + areas.size] = ~(areas > 0).ravel()
-    pull[~moving] = 0.0
     return Information(
-        layout, searched, lines, jacobian, weight, residual, tuple(priors), pull, moving, at_zero & moving
+        layout=layout,
+        searched=searched,
+        lines=lines,
+        jacobian=jacobian,
+        weight=weight,
+        residual=residual,
+        priors=tuple(priors),
+        pull=pull,
+        values=values,
+        lower=lower,
+        upper=upper,
+        effective=effective,
+        moving=effective & ~at_limit,
+        at_zero=at_zero & effective,
     )
 
 
@@ -247,49 +228,6 @@ def _jacobian(lines: Lines, functions: np.ndarray, searched: np.ndarray) -> np.n
     by_coefficient[every, :, every] = np.swapaxes(functions, 1, 2)
     parts = (by_theta, *(part.reshape(spectra, channels, -1) for part in (by_area, by_coefficient)))
     return np.concatenate(parts, axis=-1)
-
-
-@dataclass(frozen=True, eq=False)
-class Growth:
-    """A variance as a function of the factors by which two parts of the information grow: some, and the others.
-
-    some (r,): the part of `some` in the information of r directions; shares (r,): the variance that is theirs at
-    factors of one. rest: what directions leave that `some` knows nothing of.
-    """
-
-    some: np.ndarray
-    shares: np.ndarray
-    rest: float
-
-    def variance(self, some: float = 1.0, others: float = 1.0) -> float:
-        """Infinite where nothing is known of a direction that matters."""
-        known = some * self.some + others * (1 - self.some)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shares = np.where(self.shares > 0, self.shares / known, 0.0)
-        rest = self.rest / others if others > 0 else (np.inf if self.rest > 0 else 0.0)
-        return float(shares.sum() + rest)
-
-
-def growth(some: np.ndarray, others: np.ndarray, moving: np.ndarray, vector: np.ndarray) -> Growth:
-    """Variance of a weighted sum (P,) of the parameters when `some` and `others`, (P, P), of the information grow.
-
-    Only a few parameters should be known by `some`, as by a prior: with L L^T = some + others and R^T R = some, the
-    singular values of R L^-T say which part of each direction is its own.
-    """
-    scale, factor = _factorised((some + others)[np.ix_(moving, moving)])
-    own = some[np.ix_(moving, moving)] * np.outer(scale, scale)
-    known = np.flatnonzero(np.diag(own) > 0)
-    place = solve_triangular(factor, vector[moving] * scale, lower=True)
-    if not known.size:
-        return Growth(np.empty(0), np.empty(0), float(place @ place))
-    root = np.zeros((scale.size, known.size))
-    root[known] = np.linalg.cholesky(own[np.ix_(known, known)])
-    directions, values, _ = np.linalg.svd(solve_triangular(factor, root, lower=True), full_matrices=False)
-    part = np.clip(values**2, 0.0, 1.0)
-    part[1 - part < UNDETERMINED] = 1.0
-    shares = (directions.T @ place) ** 2
-    shares[shares < UNDETERMINED * (place @ place)] = 0.0
-    return Growth(part, shares, max(float(place @ place - shares.sum()), 0.0))
 
 
 def _inverse(information: np.ndarray, moving: np.ndarray) -> np.ndarray:
@@ -316,7 +254,12 @@ def _factorised(information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return scale, np.full_like(scaled, np.nan)
 
 
-def _cut_off_variance(depth: np.ndarray) -> np.ndarray:
-    """Variance of the part of a standard normal distribution that lies above depth >= 0."""
-    hazard = np.exp(-0.5 * depth**2) / np.sqrt(2 * np.pi) / ndtr(-depth)
-    return 1 + depth * hazard - hazard**2
+def cut_off_variance(low: np.ndarray, high: np.ndarray | float) -> np.ndarray:
+    """Variance of the part of a standard normal distribution that lies between low and high."""
+    inside = np.maximum(ndtr(high) - ndtr(low), 1e-300)  # of ndtr(-x), as that is exact where little is left above
+    inside = np.where(low > 0, np.maximum(ndtr(-low) - ndtr(-np.asarray(high)), 1e-300), inside)
+    at_low, at_high = (np.where(np.isfinite(x), x, 0.0) for x in (low, high))
+    low_density, high_density = (np.exp(-0.5 * np.minimum(np.square(x), 1e3)) / ROOT_2_PI for x in (low, high))
+    mean = (low_density - high_density) / inside
+    second = 1 + (at_low * low_density - at_high * high_density) / inside
+    return np.clip(second - mean**2, NARROWEST, 1.0)

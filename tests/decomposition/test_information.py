@@ -10,12 +10,13 @@ import pytest
 from eels_iontransport.decomposition import reference
 from eels_iontransport.decomposition.engine import fit
 from eels_iontransport.decomposition.fitting import pose
-from eels_iontransport.decomposition.information import Lines, growth, information
+from eels_iontransport.decomposition.information import cut_off_variance, information
+from eels_iontransport.decomposition.line_slopes import Lines
 from eels_iontransport.decomposition.problem import Data, Layout, Prior
 
 from .plain_lines import SeenVoigts
 from .test_engine import PLAIN
-from .test_resampling import ALL, APART, SHIFT, simulated
+from .test_resampling import ALL, APART, simulated
 
 LINES = len(ALL.recipe.peaks)
 LDO = [peak.name for peak in ALL.recipe.peaks].index("LDO")
@@ -187,25 +188,40 @@ def test_the_pull_of_the_unbounded_areas_leads_to_where_they_fit_best():
     assert found.covariance[1, 1] < covariance[1, 1]
 
 
-@pytest.mark.parametrize(("some", "others"), [(1.0, 1.0), (1.0, 7.0), (1.0, 1e4), (5.0, 1.0), (0.0, 2.0)])
-def test_a_variance_grows_as_the_inverse_of_the_information_says(some, others):
-    found = information(*fitted(5))
-    data = found.of_spectra.sum(axis=0) + np.diag(found.cut_off)
-    vector = found.of_centres(LDO, SHIFT)
-    grown = growth(sum(found.priors), data, found.moving, vector)
-    inside = np.ix_(found.moving, found.moving)
-    total = (some * sum(found.priors) + others * data)[inside]
-    scale = 1 / np.sqrt(np.diag(total))
-    place = vector[found.moving] * scale
-    expected = place @ np.linalg.pinv(total * np.outer(scale, scale), rcond=1e-11, hermitian=True) @ place
-    assert grown.variance(some, others) == pytest.approx(expected, rel=1e-4)
-    assert grown.variance() == pytest.approx(found.sigma(vector) ** 2, rel=1e-6)
+def drawn_between(low, high):
+    """Variance of normal draws between two limits."""
+    draws = np.random.default_rng(0).standard_normal(2_000_000)
+    return draws[(draws > low) & (draws < high)].var()
 
 
-def test_what_data_do_not_tell_stays_unknown_however_many_there_are():
-    """Two lines' common offset with a prior, and centres known by another: the data tell the sum only."""
-    some, data = np.diag([1.0, 1.0]), np.ones((2, 2))
-    first = growth(some, data, np.ones(2, bool), np.array([1.0, 0.0]))
-    both = growth(some, data, np.ones(2, bool), np.array([1.0, 1.0]))
-    assert first.variance(1.0, 1e12) == pytest.approx(0.5) and both.variance(1.0, 1e12) == pytest.approx(0.0, abs=1e-9)
-    assert np.isinf(first.variance(0.0, 1.0))
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.0, np.inf), (1.0, np.inf), (-1.0, np.inf), (-0.5, 1.5), (-np.inf, np.inf), (-3.0, -2.0)]
+)
+def test_the_variance_of_a_normal_distribution_that_is_cut_off(low, high):
+    assert cut_off_variance(np.array(low), high) == pytest.approx(drawn_between(low, high), rel=0.02)
+
+
+def test_limits_that_are_far_away_change_nothing():
+    found = information(*gaussians(2, shared=False))
+    assert found.covariance_within_limits() == pytest.approx(found.covariance, rel=1e-6)
+    assert found.covariance_within_limits(9.0) == pytest.approx(found.covariance / 9, rel=1e-6)
+    one = found.covariance_within_limits(np.array([4.0, 1.0]))
+    assert one[0, 0] == pytest.approx(found.covariance[0, 0] / 4, rel=1e-3)
+
+
+def test_a_prior_grows_by_its_own_factor():
+    found = information(*gaussians(1, prior_mev=0.01))
+    variance = [found.covariance_within_limits(data, (prior,))[0, 0] for data, prior in ((2.0, 1.0), (1.0, 3.0))]
+    expected = [1 / (2 / CENTRE_VARIANCE + 1 / 0.01**2), 1 / (1 / CENTRE_VARIANCE + 3 / 0.01**2)]
+    assert variance == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.25])
+def test_a_centre_between_limits_is_a_normal_distribution_cut_off(factor):
+    """A line whose place is known to half a standard deviation of what the data tell."""
+    layout, data, fits = gaussians()
+    half = 0.25 * np.sqrt(CENTRE_VARIANCE)
+    near = replace(layout, lower=np.array([-half, 3.0, 0.0]), upper=np.array([half, 5.0, 0.0]))
+    found = information(near, data, fit(near, data, np.array([[0.0, 4.0, 0.0]])))
+    expected = CENTRE_VARIANCE / factor * drawn_between(-0.25 * np.sqrt(factor), 0.25 * np.sqrt(factor))
+    assert found.covariance_within_limits(factor)[0, 0] == pytest.approx(expected, rel=0.02)
