@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,11 +16,13 @@ from ..materials.recipe import Edge, Interval
 from . import edgedata, edgefit, values
 from .edgedata import EdgeData
 from .edges import LOGISTIC
+from .grainshapes import GrainShapes, grain_shapes
 from .plural import Plural
 from .values import UNKNOWN, Value
-from .windows import WindowRatios, window_ratios
+from .windows import Backgrounds, WindowRatios, window_ratios
 
 SHIFT_DOUBT_EV = 0.1  # by which the edges of single pixels may lie beside those of their surroundings
+SHIFT_SIGNIFICANCE = 3.0
 MISFIT_FLAG, MISFIT_LIMIT = 1.5, 4.0  # reduced chi-squared that is told, and that is refused
 
 
@@ -37,16 +40,25 @@ class Profile:
 class Change:
     """Ratio of two edges in the regions, and of the boundary to the mean of the grains minus one.
 
-    ratio: by region, of the edges' own counts. windows: the same from plain windows. elements: change of each element's
-    own counts per pixel, boundary over the grains' mean minus one. fit: None where no region has a usable pixel.
+    ratio: by region, of the edges' own counts. backgrounds: the same from plain windows. elements: change of each
+    element's own counts per pixel, boundary over the grains' mean minus one. fit: None where no region has a usable
+    pixel. grains: the change with edge shapes of either grain, None where there is none. edge_shift_ev: of the boundary
+    against the mean of the grains.
     """
 
     ratio: Mapping[str, Value]
     relative_change: Value
-    windows: WindowRatios
+    backgrounds: Backgrounds
     elements: Mapping[str, Value]
     fit: edgefit.EdgeFit | None
     flags: tuple[Flag, ...] = ()
+    grains: GrainShapes | None = None
+    edge_shift_ev: Value = UNKNOWN
+
+    @property
+    def windows(self) -> WindowRatios:
+        """Over the published background, or the one that was asked for."""
+        return self.backgrounds.published
 
     @property
     def uncorrected_ratio(self) -> Mapping[str, Value]:
@@ -104,9 +116,10 @@ def change(
 
     The summed spectra of the regions are fitted together (`edgefit`), once with each form of the onsets, and amounts
     are read from the fitted shapes and from the windows; values are the mean. sigma holds counting noise, the freedom
-    of the shapes, half the range of these ways, and half of what a background of one order more makes. Regions without
-    a usable pixel are nan. background_window_ev: of the plain windows, in place of the recipe's.
-    Raises UnusableInput where the axis does not hold the edges.
+    of the shapes, half the range of these ways, half of what a background of one order more makes, what the cross-talk
+    of the edges may be wrong by (`values.CROSS_TALK_DOUBT`), and half of what the two grains' shapes differ
+    (`grainshapes`). Regions without a usable pixel are nan. background_window_ev: of the plain windows, in place of the
+    recipe's. Raises UnusableInput where the axis does not hold the edges.
     """
     data = edgedata.prepare(spectra, edges, noise, plural)
     position = spectra.position_nm
@@ -115,25 +128,33 @@ def change(
     nothing = dict.fromkeys(NAMES, UNKNOWN)
     if not masks:
         flag = Flag("CORE_LOSS_EMPTY", "No region holds a usable core-loss spectrum.")
-        return Change(nothing, UNKNOWN, WindowRatios(), {}, None, (flag,))
+        return Change(nothing, UNKNOWN, Backgrounds(), {}, None, (flag,))
     chosen, present = list(masks.values()), list(masks)
     fit = edgedata.joint_fit(data, chosen, edges)
     pair = [fit.index(element) for element in ratio]
-    plain = window_ratios(data, edges, pair, masks, fit.cross_talk, background_window_ev)
-    flags = [*_doubts(fit, present, data, plural), *plain.flags]
+    plain = window_ratios(data, edges, pair, masks, fit, background_window_ev)
+    shift = _edge_shift(fit, present)
+    flags = [*_doubts(fit, shift, data, plural), *plain.flags]
     if fit.chi2 > MISFIT_LIMIT:
         message = f"The edge shapes do not describe the core-loss spectra (reduced chi-squared {fit.chi2:.1f})."
         flags.append(Flag("CORE_LOSS_REFUSED", message))
         return Change(nothing, UNKNOWN, plain, {}, fit, unique(flags))
-    ratios, relative = _ratios([fit, edgedata.joint_fit(data, chosen, edges, step=LOGISTIC)], pair, present)
+    logistic = edgedata.joint_fit(data, chosen, edges, step=LOGISTIC, start=fit)
+    ratios, relative = _ratios([fit, logistic], pair, present)
     if any(np.isnan(ratios[name].value) for name in present):
         flags.append(Flag("EDGE_NOT_SEEN", f"{ratio[0]} or {ratio[1]} does not stand out of the core-loss noise."))
-    if np.isfinite(relative.value):
-        other = edgedata.joint_fit(data, chosen, edges, extra_order=1)
-        background = values.relative_change(other.amounts, pair) - values.relative_change(fit.amounts, pair)
-        relative = Value(relative.value, float(np.hypot(relative.sigma, 0.5 * background)))
-    elements = _element_changes(fit, masks) if present == list(NAMES) else {}
-    return Change(ratios, relative, plain, elements, fit, unique(flags))
+    if not np.isfinite(relative.value):
+        return Change(ratios, relative, plain, {}, fit, unique(flags), edge_shift_ev=shift)
+    grains = grain_shapes(data, edges, pair, masks, fit)
+    bent = edgedata.joint_fit(data, chosen, edges, extra_order=1, start=fit)
+    doubts = (
+        0.5 * (values.relative_change(bent.amounts, pair) - values.relative_change(fit.amounts, pair)),
+        values.cross_talk_doubt(fit.window_amounts @ fit.cross_talk.T, fit.cross_talk, pair),
+        (1 + relative.value) * grains.doubt,
+    )
+    relative = Value(relative.value, math.hypot(relative.sigma, *doubts))
+    elements = _element_changes(fit, masks)
+    return Change(ratios, relative, plain, elements, fit, unique([*flags, *grains.flags]), grains, shift)
 
 
 def _amounts(data: EdgeData, rows: np.ndarray, shapes: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -203,7 +224,15 @@ def _element_changes(fit: edgefit.EdgeFit, masks: Mapping[str, np.ndarray]) -> d
     return result
 
 
-def _doubts(fit: edgefit.EdgeFit, present: list[str], data: EdgeData, plural: Plural | None) -> list[Flag]:
+def _edge_shift(fit: edgefit.EdgeFit, present: list[str]) -> Value:
+    """How far the boundary's edges lie above the mean of the grains'; the shifts share what the shapes leave open."""
+    if present != list(NAMES):
+        return UNKNOWN
+    weights = np.array([-0.5, 1.0, -0.5])
+    return Value(float(weights @ fit.shift_ev), float(np.sqrt(weights @ fit.shift_covariance @ weights)))
+
+
+def _doubts(fit: edgefit.EdgeFit, shift: Value, data: EdgeData, plural: Plural | None) -> list[Flag]:
     flags = list(plural.flags) if plural is not None else []
     if data.plural is None:
         message = "Without a valence scan of the same pixels, plural scattering stays under the core-loss edges."
@@ -211,9 +240,7 @@ def _doubts(fit: edgefit.EdgeFit, present: list[str], data: EdgeData, plural: Pl
     if MISFIT_FLAG < fit.chi2:
         message = f"The edge shapes describe the core-loss spectra poorly (reduced chi-squared {fit.chi2:.1f})."
         flags.append(Flag("CORE_LOSS_MISFIT", message))
-    if len(present) == len(NAMES):
-        shift = fit.shift_ev[1] - 0.5 * (fit.shift_ev[0] + fit.shift_ev[2])
-        if abs(shift) > 2 * SHIFT_DOUBT_EV:
-            message = f"The boundary's edges lie {shift:+.2f} eV from those of the grains; the ratio allows for it."
-            flags.append(Flag("EDGE_SHIFT", message))
+    if abs(shift.value) > 2 * SHIFT_DOUBT_EV and abs(shift.value) > SHIFT_SIGNIFICANCE * shift.sigma:
+        message = f"The boundary's edges lie {shift.value:+.2f} eV from those of the grains; the ratio allows for it."
+        flags.append(Flag("EDGE_SHIFT", message))
     return flags

@@ -105,24 +105,23 @@ def intensities(
     *,
     plural: np.ndarray | None = None,
     shift_ev: float = 0.0,
+    moved_ev: np.ndarray | None = None,
 ) -> Intensities:
     """Counts above the background in windows, with the covariance that the common background gives them.
 
-    Windows are taken in whole channels. Raises UnusableInput when one is not covered by the axis.
+    Windows are taken in whole channels. moved_ev (n,): they are moved by so much in each row, as edges may be, and
+    taken with fractions of channels. Raises UnusableInput when one is not covered by the axis.
     """
     noise = noise or spectra.noise or _POISSON
-    n, k = len(spectra.rows), len(windows_ev)
-    value, gradients = np.zeros((n, k)), np.zeros((n, k, 2))
-    masks = np.zeros((k, spectra.energy.size))
-    signal = spectra.rows if plural is None else spectra.rows - plural
-    for j, window_ev in enumerate(windows_ev):
-        window = covered_channels(spectra.energy, window_ev, shift_ev, "signal")
-        energy = spectra.energy.energies_ev[window] - shift_ev
-        value[:, j] = (signal[:, window] - background.counts(energy)).sum(axis=1)
-        gradients[:, j] = background.gradient(energy).sum(axis=2)
-        masks[j, window] = 1.0
-    variance = noise.variance(spectra.rows) * noise.correlation
-    covariance = np.einsum("jm,nm,km->njk", masks, variance, masks)
+    shares, channels = _shares(spectra, windows_ev, shift_ev, moved_ev)
+    energy = spectra.energy.energies_ev[channels] - shift_ev
+    signal = spectra.rows[:, channels] - background.counts(energy)
+    if plural is not None:
+        signal -= plural[:, channels]
+    value = np.einsum("nkm,nm->nk", shares, signal)
+    gradients = np.einsum("nkm,npm->nkp", shares, background.gradient(energy))
+    variance = noise.variance(spectra.rows[:, channels]) * noise.correlation
+    covariance = np.einsum("njm,nm,nkm->njk", shares, variance, shares)
     covariance += gradients @ background.covariance @ gradients.transpose(0, 2, 1)
     bad = ~spectra.valid | ~np.isfinite(value).all(axis=1)
     value[bad], covariance[bad] = np.nan, np.nan
@@ -161,6 +160,28 @@ def covered_channels(axis: EnergyAxis, window_ev: Interval, shift_ev: float, kin
             f"({axis.offset_ev:.4g} to {axis.end_ev:.4g} eV); choose another or record that range."
         )
     return channels
+
+
+def _shares(
+    spectra: Spectra, windows_ev: tuple[Interval, ...], shift_ev: float, moved_ev: np.ndarray | None
+) -> tuple[np.ndarray, slice]:
+    """The part of every channel that lies in each window (n, windows, m), and which channels these are."""
+    axis, moved = spectra.energy, np.zeros(1) if moved_ev is None else moved_ev
+    windows = [
+        covered_channels(axis, (low + move, high + move), shift_ev, "signal")
+        for low, high in windows_ev
+        for move in (moved.min(), moved.max())
+    ]
+    channels = slice(min(w.start for w in windows) - 1, max(w.stop for w in windows) + 1)
+    channels = slice(max(channels.start, 0), min(channels.stop, axis.size))
+    if moved_ev is None:
+        places = np.arange(axis.size)[channels]
+        inside = [(places >= window.start) & (places < window.stop) for window in windows[::2]]
+        return np.broadcast_to(np.array(inside, float), (len(spectra.rows), len(windows_ev), places.size)), channels
+    lower = axis.energies_ev[channels] - 0.5 * axis.step_ev
+    low, high = (np.array(windows_ev).T[:, None, :, None] + shift_ev) + moved[:, None, None]
+    overlap = np.minimum(lower + axis.step_ev, high) - np.maximum(lower, low)
+    return np.maximum(overlap, 0.0) / axis.step_ev, channels
 
 
 def _fit(

@@ -31,9 +31,9 @@ class EdgeFit:
     edges: with the fitted shapes, before the shift. amounts (R, K): counts of each edge in its own signal window;
     covariance (R K, R K), in the order of amounts.ravel(). window_amounts (R, K): the same from the counts that the
     windows hold over the background, unmixed by the cross-talk of the shapes; a second opinion that leans less on
-    their details. shift_ev (R,): how far the edges lie above the recipe's
-    energies, with shift_sigma_ev. background, model (R, m). chi2: reduced. deformation: of the shapes, in units of the
-    priors, where another fit may start.
+    their details. shift_ev (R,): how far the edges lie above the recipe's energies, with shift_covariance (R, R).
+    background, model (R, m). chi2: reduced. deformation: of the shapes, in units of the priors, where another fit may
+    start.
     """
 
     edges: tuple[Edge, ...]
@@ -42,7 +42,7 @@ class EdgeFit:
     covariance: np.ndarray
     window_amounts: np.ndarray
     shift_ev: np.ndarray
-    shift_sigma_ev: np.ndarray
+    shift_covariance: np.ndarray
     background: np.ndarray
     model: np.ndarray
     chi2: float
@@ -197,8 +197,8 @@ def fit(
     """Joint fit of R spectra. energy_ev (m,), counts and variance (R, m), exponents (R,) of the backgrounds.
 
     order: of the background's bend. step: form of the onsets. Shapes start at the recipe's and are held near them by
-    priors (`edges.prior_sigma`). start: a fit of the same edges to begin at. The covariance includes the shapes' freedom and is widened where the model does not
-    describe the data (reduced chi-squared above one).
+    priors (`edges.prior_sigma`). start: a fit of the same edges to begin at. The covariance includes the shapes'
+    freedom and is widened where the model does not describe the data (reduced chi-squared above one).
     Raises UnusableInput where the range is too short to hold the parameters.
     """
 
@@ -226,7 +226,7 @@ def fit(
         covariance=covariance[np.ix_(own, own)],
         window_amounts=np.linalg.solve(edge_shapes.cross_talk(fitted, step), in_windows.T).T,
         shift_ev=shifts,
-        shift_sigma_ev=np.sqrt(np.diag(covariance))[-len(counts) :],
+        shift_covariance=covariance[-len(counts) :, -len(counts) :],
         background=background,
         model=model,
         chi2=chi2,

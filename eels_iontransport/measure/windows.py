@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
+from ..data.errors import UnusableInput
 from ..data.flags import Flag
 from ..data.regions import NAMES
 from ..data.spectrum import Spectra
 from ..materials.recipe import Edge, Interval
 from . import coreloss, values
 from .edgedata import EdgeData
+from .edgefit import EdgeFit
 from .values import UNKNOWN, Value
 
 RESIDUAL_FLAG = 0.01  # part of the counts before the edges by which the background may be wrong without a remark
@@ -23,13 +27,41 @@ RESIDUAL_SIGNIFICANCE = 3.0
 class WindowRatios:
     """Ratio of two edges by region, and its relative change, from window intensities as they are.
 
-    unmixed_change: the same change after the cross-talk between the windows was taken out by its matrix.
+    window_ev: where the power law was fitted. unmixed_change: the relative change with windows that move with the
+    edges, after the cross-talk between them was taken out by its matrix. residual: by region, the part of the counts
+    before the edges that the power law leaves, negative where it is too high.
     """
 
+    window_ev: Interval | None = None
     ratio: Mapping[str, Value] = field(default_factory=lambda: dict.fromkeys(NAMES, UNKNOWN))
     relative_change: Value = UNKNOWN
     unmixed_change: Value = UNKNOWN
+    residual: Mapping[str, Value] = field(default_factory=lambda: dict.fromkeys(NAMES, UNKNOWN))
+
+    @property
+    def missed(self) -> float:
+        """The largest residual that stands out of noise and of what is let pass; nan where none does."""
+        wrong = [
+            part.value
+            for part in self.residual.values()
+            if abs(part.value) > RESIDUAL_FLAG and abs(part.value) > RESIDUAL_SIGNIFICANCE * part.sigma
+        ]
+        return max(wrong, key=abs) if wrong else math.nan
+
+
+@dataclass(frozen=True)
+class Backgrounds:
+    """Window ratios over the published background, and over the alternative one where the recipe has it."""
+
+    published: WindowRatios = WindowRatios()
+    alternative: WindowRatios | None = None
     flags: tuple[Flag, ...] = ()
+
+    @property
+    def better(self) -> str:
+        """ "published", or "alternative" where the published background misses the counts before the edges."""
+        misses = math.isfinite(self.published.missed)
+        return "alternative" if misses and self.alternative is not None else "published"
 
 
 def window_ratios(
@@ -37,38 +69,84 @@ def window_ratios(
     edges: tuple[Edge, ...],
     pair: list[int],
     masks: Mapping[str, np.ndarray],
-    cross_talk: np.ndarray,
+    fit: EdgeFit,
     background_window_ev: Interval | None = None,
-) -> WindowRatios:
-    """masks: pixels of the regions that have some. cross_talk: (K, K), see `edges.cross_talk`.
+) -> Backgrounds:
+    """masks: pixels of the regions that have some. fit: of their sums, for cross-talk and shifts of the edges.
 
-    background_window_ev: in place of the recipe's. Plural scattering is set aside where `data` has it.
+    background_window_ev: in place of the published one. Plural scattering is set aside where `data` has it. The errors
+    of the unmixed changes hold counting noise, the doubt of the cross-talk and half of what the two backgrounds differ.
+    Raises UnusableInput where the axis does not hold the published windows.
     """
-    summed = Spectra(
-        np.array([data.spectra.rows[mask].sum(axis=0) for mask in masks.values()]),
-        data.spectra.energy,
-        np.ones(len(masks), bool),
-    )
-    aside = None if data.plural is None else np.array([data.plural[mask].sum(axis=0) for mask in masks.values()])
-    window = background_window_ev or edges[pair[0]].background_window_ev
-    zero = data.zero_ev
-    background = coreloss.power_law_background(summed, window, data.noise, plural=aside, shift_ev=zero)
-    signal_windows = tuple(edge.signal_window_ev for edge in edges)
-    found = coreloss.intensities(summed, signal_windows, background, data.noise, plural=aside, shift_ev=zero)
-    ratios = dict.fromkeys(NAMES, UNKNOWN)
-    for r, name in enumerate(masks):
-        ratios[name] = values.quotient(found.value[r], found.covariance[r], pair)
-    inverse = np.linalg.inv(cross_talk)
-    own = coreloss.Intensities(found.value @ inverse.T, inverse @ found.covariance @ inverse.T)
-    flags = _residual_flags(summed, edges[pair[0]], window, data, aside)
-    if list(masks) != list(NAMES):
-        return WindowRatios(ratios, flags=flags)
-    return WindowRatios(ratios, _change(found, pair), _change(own, pair), flags)
+    measure = _Windows(data, edges, pair, masks, fit)
+    edge = edges[pair[0]]
+    published = measure(background_window_ev or edge.background_window_ev)
+    alternative = None
+    if edge.alternative_background_window_ev is not None:
+        try:
+            alternative = measure(edge.alternative_background_window_ev)
+        except UnusableInput:
+            pass
+    flags = _flags(published, alternative, edge)
+    if alternative is None:
+        return Backgrounds(published, None, flags)
+    doubt = 0.5 * (alternative.unmixed_change.value - published.unmixed_change.value)
+    return Backgrounds(_doubted(published, doubt), _doubted(alternative, doubt), flags)
 
 
-def unmixed(intensities: np.ndarray, cross_talk: np.ndarray) -> np.ndarray:
-    """Own counts of each edge from window intensities (..., K): the solution of I = M n."""
-    return np.linalg.solve(cross_talk, intensities[..., None])[..., 0]
+class _Windows:
+    """Window intensities of the sums of regions."""
+
+    def __init__(
+        self,
+        data: EdgeData,
+        edges: tuple[Edge, ...],
+        pair: list[int],
+        masks: Mapping[str, np.ndarray],
+        fit: EdgeFit,
+    ) -> None:
+        self.data, self.pair, self.names, self.fit = data, pair, list(masks), fit
+        self.windows = tuple(edge.signal_window_ev for edge in edges)
+        self.residual_window = edges[pair[0]].residual_window_ev
+        rows = np.array([data.spectra.rows[mask].sum(axis=0) for mask in masks.values()])
+        self.summed = Spectra(rows, data.spectra.energy, np.ones(len(rows), bool))
+        self.aside = None if data.plural is None else np.array([data.plural[m].sum(axis=0) for m in masks.values()])
+
+    def __call__(self, window_ev: Interval) -> WindowRatios:
+        """Raises UnusableInput where the axis does not hold a window."""
+        noise, zero, pair = self.data.noise, self.data.zero_ev, self.pair
+        background = coreloss.power_law_background(self.summed, window_ev, noise, plural=self.aside, shift_ev=zero)
+        counted = partial(
+            coreloss.intensities, self.summed, self.windows, background, noise, plural=self.aside, shift_ev=zero
+        )
+        plain = counted()
+        ratio = dict.fromkeys(NAMES, UNKNOWN)
+        for r, name in enumerate(self.names):
+            ratio[name] = values.quotient(plain.value[r], plain.covariance[r], pair)
+        found = WindowRatios(window_ev, ratio, residual=self._residual(window_ev))
+        if self.names != list(NAMES):
+            return found
+        moved = counted(moved_ev=self.fit.shift_ev)
+        inverse = np.linalg.inv(self.fit.cross_talk)
+        own = coreloss.Intensities(moved.value @ inverse.T, inverse @ moved.covariance @ inverse.T)
+        unmixed = _change(own, pair)
+        doubt = values.cross_talk_doubt(moved.value, self.fit.cross_talk, pair)
+        unmixed = Value(unmixed.value, math.hypot(unmixed.sigma, doubt))
+        return replace(found, relative_change=_change(plain, pair), unmixed_change=unmixed)
+
+    def _residual(self, window_ev: Interval) -> dict[str, Value]:
+        result = dict.fromkeys(NAMES, UNKNOWN)
+        if self.residual_window is None:
+            return result
+        left, sigma = coreloss.pre_edge_residual(
+            self.summed,
+            window_ev,
+            self.residual_window,
+            self.data.noise,
+            plural=self.aside,
+            shift_ev=self.data.zero_ev,
+        )
+        return result | {name: Value(float(left[r]), float(sigma[r])) for r, name in enumerate(self.names)}
 
 
 def _change(found: coreloss.Intensities, pair: list[int]) -> Value:
@@ -83,22 +161,24 @@ def _change(found: coreloss.Intensities, pair: list[int]) -> Value:
     return Value(values.relative_change(found.value, pair), values.relative_sigma(found.value, covariance, pair))
 
 
-def _residual_flags(
-    summed: Spectra, edge: Edge, window: Interval, data: EdgeData, aside: np.ndarray | None
-) -> tuple[Flag, ...]:
+def _doubted(ratios: WindowRatios, doubt: float) -> WindowRatios:
+    """With a doubt about the background in the unmixed change, where there is one."""
+    if not math.isfinite(doubt):
+        return ratios
+    unmixed = ratios.unmixed_change
+    return replace(ratios, unmixed_change=Value(unmixed.value, math.hypot(unmixed.sigma, doubt)))
+
+
+def _flags(published: WindowRatios, alternative: WindowRatios | None, edge: Edge) -> tuple[Flag, ...]:
     """Whether the background passes through the counts between its window and the edge."""
-    if edge.residual_window_ev is None:
+    if edge.residual_window_ev is None or published.window_ev is None or not math.isfinite(published.missed):
         return ()
-    left, sigma = coreloss.pre_edge_residual(
-        summed, window, edge.residual_window_ev, data.noise, plural=aside, shift_ev=data.zero_ev
-    )
-    wrong = (np.abs(left) > RESIDUAL_FLAG) & (np.abs(left) > RESIDUAL_SIGNIFICANCE * sigma)
-    if not wrong.any():
-        return ()
-    worst = float(left[wrong][np.argmax(np.abs(left[wrong]))])
-    low, high = edge.residual_window_ev
+    (low, high), (first, last) = edge.residual_window_ev, published.window_ev
     message = (
-        f"The background fitted at {window[0]:g}-{window[1]:g} eV misses the counts at {low:g}-{high:g} eV, before the "
-        f"edges, by {100 * worst:+.1f} %; the uncorrected ratio suffers from it."
+        f"The background fitted at {first:g}-{last:g} eV misses the counts at {low:g}-{high:g} eV, before the "
+        f"edges, by {100 * published.missed:+.1f} %; the uncorrected ratio suffers from it"
     )
-    return (Flag("PRE_EDGE_RESIDUAL", message),)
+    if alternative is not None and alternative.window_ev is not None:
+        first, last = alternative.window_ev
+        message += f", that over {first:g}-{last:g} eV is the better one"
+    return (Flag("PRE_EDGE_RESIDUAL", f"{message}."),)

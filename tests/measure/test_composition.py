@@ -15,7 +15,7 @@ from eels_iontransport.data.record import Role
 from eels_iontransport.data.spectrum import EnergyAxis, make_spectra
 from eels_iontransport.measure.composition import change, profile
 from eels_iontransport.measure.plural import plural_scattering
-from eels_iontransport.measure.windows import unmixed
+from eels_iontransport.measure.values import unmixed
 from eels_iontransport.simulation.microscope import SimulatedMicroscope
 from eels_iontransport.simulation.session import acquire_all, default_places
 from eels_iontransport.simulation.specimen import SPECIMENS

@@ -135,14 +135,19 @@ def gaussian_edge(energy, onset_ev, width_ev, decay, *lines):
     return step + sum(h * np.exp(-4 * np.log(2) * ((energy - c) / w) ** 2) for c, w, h in lines)
 
 
-@pytest.mark.parametrize(
-    ("lithium_edge", "cobalt_edge"),
-    [
-        ((55.48, 0.73, 2.34, (55.73, 1.82, 0.62), (60.49, 1.91, 2.56)), (60.52, 1.51, 2.33, (58.87, 1.49, 0.40), (64.68, 4.27, 1.54))),
-        ((55.44, 0.66, 2.21, (55.02, 1.40, 0.82), (61.01, 2.88, 3.01)), (60.37, 2.59, 2.94, (59.02, 1.44, 0.34), (64.07, 4.57, 3.15))),
-        ((55.52, 0.68, 3.59, (55.73, 1.68, 0.37), (60.77, 3.08, 2.18)), (60.11, 1.35, 3.55, (59.27, 2.03, 0.34), (64.34, 4.42, 1.67))),
-    ],
-)  # fmt: skip
+LI = [
+    (55.48, 0.73, 2.34, (55.73, 1.82, 0.62), (60.49, 1.91, 2.56)),
+    (55.44, 0.66, 2.21, (55.02, 1.40, 0.82), (61.01, 2.88, 3.01)),
+    (55.52, 0.68, 3.59, (55.73, 1.68, 0.37), (60.77, 3.08, 2.18)),
+]
+CO = [
+    (60.52, 1.51, 2.33, (58.87, 1.49, 0.40), (64.68, 4.27, 1.54)),
+    (60.37, 2.59, 2.94, (59.02, 1.44, 0.34), (64.07, 4.57, 3.15)),
+    (60.11, 1.35, 3.55, (59.27, 2.03, 0.34), (64.34, 4.42, 1.67)),
+]
+
+
+@pytest.mark.parametrize(("lithium_edge", "cobalt_edge"), list(zip(LI, CO)))
 def test_shapes_far_from_the_recipe_are_found(lithium_edge, cobalt_edge):
     """Begun with the full weight of the counts, the search ended elsewhere, with a reduced chi-squared of 3 to 10."""
     lithium_counts, cobalt_counts = (gaussian_edge(ENERGY, *edge) for edge in (lithium_edge, cobalt_edge))
