@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.special import ndtr
 
 from .engine import Fits
@@ -21,7 +21,7 @@ from .line_slopes import Lines
 from .problem import Data, Layout
 
 DEEP = 5.0  # as the engine has it: an area that the data would have so many sigma below zero is zero
-RIDGES = (1e-13, 1e-11, 1e-9)  # as part of a diagonal of one
+RIDGES = (1e-13, 1e-11, 1e-9)  # added one after the other to a diagonal of one
 NARROWEST = 1e-6  # least part of a variance that limits leave
 ROOT_2_PI = np.sqrt(2 * np.pi)
 
@@ -34,7 +34,7 @@ class Information:
     each spectrum; then q background coefficients of each.
     lines: that are fitted, at the optimum. jacobian (n, m, P): of the expected counts. weight (n, m): 1 / variance of
     the counts, 0 where masked. residual (n, m): counts less the fit. priors: (P, P) information of each of the layout.
-    pull: (P,) half the slope of chi-squared downwards: nothing but rounding, save for areas at zero.
+    pull: (P,) half the slope of chi-squared downwards: nothing but rounding, save for what is at its limit.
     values, lower, upper: (P,) where the parameters ended, and their limits; none for what was known beforehand.
     effective: (P,) bool, what has any effect, as the centre of a line without area has not. moving: (P,) bool, what of
     it is not at a limit; the rest is held where it ended. at_zero: (P,) bool, moving areas that ended at zero.
@@ -124,13 +124,18 @@ class Information:
         whatever hangs together with it is as uncertain as the variance of that leaves it.
         """
         factors = np.broadcast_to(spectra, len(self.of_spectra))
-        known = sum(f * prior for f, prior in zip(priors or (1.0,) * len(self.priors), self.priors))
-        information = np.einsum("n,npq->pq", factors, self.of_spectra) + known
-        variance = np.maximum(np.diag(_inverse(information, self.effective)), 1e-300)
+        information = np.tensordot(factors, self.of_spectra, 1)
+        information += sum(f * prior for f, prior in zip(priors or (1.0,) * len(self.priors), self.priors))
+        variance = np.maximum(_inverse(information, self.effective).diagonal(), 1e-300)
         sigma, place = np.sqrt(variance), self._place
         left = cut_off_variance((self.lower - place) / sigma, (self.upper - place) / sigma)
-        added = np.where(self.effective, (1 / left - 1) / variance, 0.0)
-        return _inverse(information + np.diag(added), self.effective)
+        information.ravel()[:: left.size + 1] += np.where(self.effective, (1 / left - 1) / variance, 0.0)
+        return _inverse(information, self.effective)
+
+    @cached_property
+    def expected_covariance(self) -> np.ndarray:
+        """`covariance_within_limits` of what there is, (P, P)."""
+        return self.covariance_within_limits()
 
     @cached_property
     def _place(self) -> np.ndarray:
@@ -231,27 +236,26 @@ def _jacobian(lines: Lines, functions: np.ndarray, searched: np.ndarray) -> np.n
 
 
 def _inverse(information: np.ndarray, moving: np.ndarray) -> np.ndarray:
-    """The inverse among the parameters that move, 0 elsewhere."""
-    scale, factor = _factorised(information[np.ix_(moving, moving)])
-    root = solve_triangular(factor, np.diag(scale), lower=True)
-    result = np.zeros_like(information)
-    result[np.ix_(moving, moving)] = root.T @ root
-    return result
+    """The inverse among the parameters that move, 0 elsewhere; nan where it is not positive definite.
 
-
-def _factorised(information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What brings the diagonal to one, as units differ widely, and the Cholesky factor of that.
-
-    A direction that nothing determines is given as much information as that takes, and so has a very large variance.
+    The diagonal is brought to one, as units differ widely. A direction that nothing determines is given as much
+    information as it takes to invert, and so comes out with a very large variance.
     """
-    scale = 1.0 / np.sqrt(np.diag(information))
-    scaled = information * np.outer(scale, scale)
+    at = np.flatnonzero(moving)
+    part = information[at[:, None], at]
+    scale = 1.0 / np.sqrt(part.diagonal())
+    part *= scale[:, None] * scale
+    inverse = np.full_like(part, np.nan)
     for ridge in RIDGES:
-        try:
-            return scale, np.linalg.cholesky(scaled + ridge * np.eye(scale.size))
-        except np.linalg.LinAlgError:
-            continue
-    return scale, np.full_like(scaled, np.nan)
+        part.ravel()[:: at.size + 1] += ridge
+        factor, fault = dpotrf(part, lower=1)
+        if not fault:
+            lower = np.tril(dpotri(factor, lower=1)[0])
+            inverse = lower + np.tril(lower, -1).T
+            break
+    result = np.zeros_like(information)
+    result[at[:, None], at] = inverse * (scale[:, None] * scale)
+    return result
 
 
 def cut_off_variance(low: np.ndarray, high: np.ndarray | float) -> np.ndarray:
