@@ -65,9 +65,9 @@ def measure(
     if used.sum() < MINIMUM_ROWS or not np.ptp(x) > 0:
         return Resolution()
     columns = [np.ones_like(x), (x - x.mean()) / length, *([at_boundary.astype(float)] if has_step else [])]
-    found, covariance, scatter = _fitted(np.column_stack(columns), width)
-    change = Value(float(found[1]), float(np.sqrt(covariance[1, 1])))
-    step = Value(float(found[2]), float(np.sqrt(covariance[2, 2]))) if has_step else UNKNOWN
+    found, sigma, scatter = _fitted(np.column_stack(columns), width)
+    change = Value(float(found[1]), float(sigma[1]))
+    step = Value(float(found[2]), float(sigma[2])) if has_step else UNKNOWN
     middle = float(found[0])
     ends = np.array([middle - 0.5 * change.value, middle + 0.5 * change.value])
     flags = _flags(change, step, ends, middle, response_fwhm_mev)
@@ -85,15 +85,23 @@ def _labels(position_nm: np.ndarray, regions: Regions | None) -> np.ndarray:
 
 
 def _fitted(design: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Least squares: parameters (p,), their covariance (p, p), and the standard deviation of a row."""
+    """Least squares: parameters (p,), their standard deviations (p,), and that of a row.
+
+    The larger of two errors: of rows that all scatter alike, and of rows that scatter as each says itself (HC3 of
+    MacKinnon and White, J. Econometrics 29 (1985) 305), as those at the boundary, few as they are, may scatter more.
+    """
     inverse = np.linalg.pinv(design.T @ design)
-    found = inverse @ design.T @ width
+    hat = inverse @ design.T
+    found = hat @ width
     residual = width - design @ found
-    variance = float(residual @ residual) / (len(width) - len(found))
-    following = float(residual[1:] @ residual[:-1]) / max(float(residual @ residual), 1e-300)
+    square = float(residual @ residual)
+    scatter = square / (len(width) - len(found))
+    own = (residual / np.maximum(1 - np.einsum("np,pn->n", design, hat), 1e-6)) ** 2
+    variance = np.maximum(scatter * np.diag(inverse), hat**2 @ own)
+    following = float(residual[1:] @ residual[:-1]) / max(square, 1e-300)
     # Rows that follow each other alike are fewer than they seem. Fitting takes p / n off the correlation of neighbours.
     alike = float(np.clip(following + len(found) / len(width), 0.0, 0.9))
-    return found, inverse * variance * (1 + alike) / (1 - alike), float(np.sqrt(variance))
+    return found, np.sqrt(variance * (1 + alike) / (1 - alike)), float(np.sqrt(scatter))
 
 
 def _flags(change: Value, step: Value, ends: np.ndarray, middle: float, response: float | None) -> tuple[Flag, ...]:

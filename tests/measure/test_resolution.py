@@ -70,6 +70,14 @@ def test_the_errors_cover(memory):
     assert scatter == pytest.approx(0.06, rel=0.1)
 
 
+def test_the_error_of_the_step_covers_where_the_boundary_scatters_more():
+    random, found = np.random.default_rng(0), []
+    for seed in range(200):
+        values = widths(seed) + 0.5 * AT_BOUNDARY * random.standard_normal(POSITION.size)
+        found.append(measure(POSITION, values, REGIONS, 8.0).step)
+    assert np.std([f.value for f in found]) == pytest.approx(np.mean([f.sigma for f in found]), rel=0.25)
+
+
 def test_noise_alone_is_hardly_ever_flagged():
     assert sum(bool(measure(POSITION, widths(s, sigma=0.3), REGIONS, None).flags) for s in range(500)) <= 10
 
