@@ -11,7 +11,7 @@ from ..data.regions import NAMES, SPECTRUM
 from ..evaluation import Evaluation
 from ..files.export import whole_file
 from ..materials import Recipe
-from . import profiles, specification, spectra, style
+from . import profiles, sceptic, specification, spectra, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,6 +46,11 @@ def draw(evaluation: Evaluation, recipe: Recipe) -> Iterator[tuple[str, Callable
     curve = evaluation.readout.get("specification", ())
     if peak is not None and specification.known(curve):
         yield "specification_curve", lambda: specification.draw_curve(curve, peak)
+    page = evaluation.readout.get("sceptic")
+    if peak is not None and page is not None and sceptic.has_shift(page):
+        yield "sceptic_shift", lambda: sceptic.draw_shift(page, evaluation.readout["ldo_peak"], peak)
+    if peak is not None and page is not None and sceptic.has_rows(page):
+        yield "sceptic_rows", lambda: sceptic.draw_rows(page, peak)
     shown = profiles.wanted(evaluation, recipe.ratio)
     if shown:
         yield "profiles", lambda: profiles.draw_profiles(evaluation, shown)
