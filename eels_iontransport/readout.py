@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,7 @@ from .measure import transport
 from .measure.composition import Change
 from .prepared import Prepared
 from .quantity import quantity, unknown
+from .transport_entry import transport_entry
 from .vibrational import Vibrations
 
 SCHEMA = "eels-iontransport/readout/1"
@@ -117,7 +118,7 @@ def assemble(findings: Findings, provenance: Mapping[str, Any]) -> dict[str, Any
     if findings.chemistry.thickness is not None and line.spectra.is_line:
         content["thickness"] = _thickness(findings)
     if findings.transport is not None:
-        content |= _transport(findings.transport)
+        content |= _transport(findings)
     if line.spectra.is_line and recipe.bands:
         content["bands"] = [_band(findings, band) for band in recipe.bands]
     content["peaks"] = _peaks(findings)
@@ -350,23 +351,9 @@ def _thickness(findings: Findings) -> dict[str, Any]:
     return result
 
 
-def _transport(estimate: transport.TransportEstimate) -> dict[str, Any]:
-    spread = estimate.spread
-    known = np.isfinite(spread.low)
-    return {
-        "activation_energy": {"relative_change": _estimated(estimate.activation_energy_change)},
-        "conductivity": {
-            "relative_change": _estimated(estimate.conductivity_change),
-            "mobility_factor": _estimated(estimate.mobility_factor),
-            "carrier_factor": _estimated(estimate.carrier_factor),
-            "over_assumptions": {"low": spread.low, "high": spread.high} if known else None,
-        },
-        "assumptions": asdict(estimate.assumptions),
-    }
-
-
-def _estimated(estimate: transport.Estimate) -> dict[str, Any]:
-    return quantity(estimate.value, estimate.sigma, "", estimate.interval_68)
+def _transport(findings: Findings) -> dict[str, Any]:
+    assert findings.transport is not None and findings.recipe.transport is not None
+    return transport_entry(findings.transport, findings.recipe.transport.not_known)
 
 
 def _band(findings: Findings, band: Band) -> dict[str, Any]:

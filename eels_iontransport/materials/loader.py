@@ -203,6 +203,7 @@ def _transport(table: Table) -> Transport:
         lithium_content=table.number("lithium_content", positive=True),
         source=table.text("source"),
         meyer_neldel_ev=table.number("meyer_neldel_ev", None, positive=True),
+        not_known=table.texts("not_known", ()),
     )
     table.finish()
     if not transport.lithium_content < 1:

@@ -99,7 +99,10 @@ class Band:
 
 @dataclass(frozen=True)
 class Transport:
-    """Constants of the transport estimate; every one of them is an assumption that the operator can change."""
+    """Constants of the transport estimate; every one of them is an assumption that the operator can change.
+
+    not_known: what the estimate cannot tell for this material, a sentence each.
+    """
 
     temperature_k: float
     bulk_activation_energy_ev: float
@@ -109,6 +112,7 @@ class Transport:
     lithium_content: float
     source: str
     meyer_neldel_ev: float | None = None
+    not_known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

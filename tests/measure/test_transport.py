@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 
 import numpy as np
 import pytest
 
+import eels_iontransport as eit
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.measure.transport import Alternatives, Assumptions, estimate
+from eels_iontransport.transport_entry import transport_entry
 
 PUBLISHED = (1.8, 0.2, 50.0, -0.27, 0.03)
 
@@ -68,7 +72,8 @@ def test_conductivity_error_is_that_of_a_product_of_lognormals():
 
 
 def test_spread_covers_every_combination():
-    spread = published().spread
+    at_300_k = Alternatives(meyer_neldel_ev=(None,), temperature_k=(300.0,))
+    spread = estimate(*PUBLISHED, alternatives=at_300_k).spread
     assert spread.combinations == 3 * 2 * 2 * 2
     # lowest: 0.4 eV, p = 2, no attempt frequency, carriers ~ Li; highest: 0.2 eV, p = 1, attempt frequency, vacancies
     assert spread.low == pytest.approx(-0.765, abs=0.002)
@@ -78,10 +83,87 @@ def test_spread_covers_every_combination():
 
 
 def test_spread_without_alternatives_is_the_estimate():
-    one = Alternatives((0.3,), (2.0,), (False,), (None,), ("proportional",))
+    one = Alternatives((0.3,), (2.0,), (False,), (None,), ("proportional",), (300.0,))
     result = estimate(*PUBLISHED, alternatives=one)
     assert result.spread.combinations == 1
     assert result.spread.low == result.spread.high == result.conductivity_change.value
+
+
+def test_temperature_and_compensation_widen_the_spread():
+    spread = published().spread
+    assert spread.combinations == 3 * 2 * 2 * 2 * 2 * 3
+    per_ev = 1 / (8.617333262e-5 * 270)  # the coldest: the barrier costs most
+    assert spread.low == pytest.approx(0.73 * math.exp(-0.4 * 0.073296 * per_ev) - 1, abs=1e-4)
+    per_ev = 1 / (8.617333262e-5 * 330) - 1 / 0.05
+    assert spread.high == pytest.approx(4.475 * 1.036 * math.exp(-0.2 * 0.036 * per_ev) - 1, abs=2e-3)
+
+
+def test_the_spread_over_assumptions_is_that_of_drawing_them_too():
+    """By hand: every combination at the measured numbers, and the normal errors of these, added as variances."""
+    found = estimate(*PUBLISHED, draws=40000)
+    changes = []
+    for ea, p, attempt, mn, model, kelvin in itertools.product(
+        (0.2, 0.3, 0.4), (1, 2), (0, 1), (0.0, 1 / 0.05), (0.73, 4.4751), (270, 300, 330)
+    ):
+        per_ev = 1 / (8.617333262e-5 * kelvin) - mn
+        changes.append(math.log(model) + attempt * math.log(1.036) - ea * (1.036**p - 1) * per_ev)
+    between = np.std(changes)
+    assert between < found.spread.ln_sigma < 1.05 * between  # errors of the measurement matter little beside
+    assert found.spread.ln_sigma == pytest.approx(math.hypot(between, 0.15), rel=0.03)
+
+
+def test_the_logarithm_has_the_errors_of_a_sum():
+    found = published().ln_conductivity
+    slope = -0.3 / (8.617333262e-5 * 300) * 2 * 51.8 / 2500
+    assert found.value == pytest.approx(math.log(0.42717 * 0.73), abs=1e-4)
+    assert found.sigma == pytest.approx(math.hypot(slope * 0.2, 0.03 / 0.73), rel=0.03)
+
+
+def test_which_assumption_matters_how_much():
+    """One at a time, by hand: carriers 0.73 or 4.475; 0.2 to 0.4 eV of 7.33 % at kT = 25.85 meV; the rest less."""
+    found = {one.assumption: one for one in published().spread.by_assumption}
+    assert list(found)[:2] == ["carrier_model", "bulk_activation_energy_ev"]
+    assert found["carrier_model"].ln_range == pytest.approx(math.log(4.4751 / 0.73), abs=1e-3)
+    assert found["bulk_activation_energy_ev"].ln_range == pytest.approx(0.2 * 0.073296 / 0.025852, abs=1e-3)
+    assert found["attempt_frequency"].ln_range == pytest.approx(math.log(1.036), abs=1e-6)
+    assert found["frequency_exponent"].high == pytest.approx(0.73 * math.exp(-0.3 * 0.036 / 0.025852) - 1, abs=1e-4)
+    assert found["meyer_neldel_ev"].choices == (None, 0.05)
+    assert found["temperature_k"].low < -0.6886 < found["temperature_k"].high
+
+
+def test_an_assumption_that_the_operator_made_is_one_of_the_choices():
+    found = {one.assumption: one for one in published(bulk_activation_energy_ev=0.5).spread.by_assumption}
+    assert found["bulk_activation_energy_ev"].choices == (0.5, 0.2, 0.3, 0.4)
+    assert found["bulk_activation_energy_ev"].low == published(bulk_activation_energy_ev=0.5).conductivity_change.value
+
+
+def test_what_is_not_known_is_said():
+    entry = transport_entry(published(), eit.material("lco").transport.not_known)
+    assert json.loads(json.dumps(entry, allow_nan=False)) == entry
+    told = entry["conductivity"]["not_known"]
+    assert "0.30 eV is assumed" in told[0]
+    assert any("-27 % if all ions are, by +347 %" in one and "even the sign" in one for one in told)
+    assert any("-29 %" in one and "-68 %" in one for one in told)
+    assert all(one.endswith(".") for one in told)
+
+
+def test_the_sign_of_the_carriers_is_no_question_where_both_models_agree_on_it():
+    half = transport_entry(estimate(0.0, 0.1, 50.0, -0.27, 0.03, Assumptions(lithium_content=0.4)))
+    assert not any("sign" in one for one in half["conductivity"]["not_known"])
+
+
+def test_an_unknown_conductivity_has_no_spread():
+    entry = transport_entry(estimate(None, None, None, -0.27, 0.03))
+    assert entry["conductivity"]["over_assumptions"] is None
+    assert entry["conductivity"]["ln_factor"]["value"] is None
+    assert json.dumps(entry, allow_nan=False)
+
+
+def test_a_shift_that_is_hardly_known_has_no_tail_for_an_uncertainty():
+    """The standard deviation of e^x is made by its far tail; half of the interval is what most draws do."""
+    change = estimate(0.9, 8.5, 50.0, -0.27, 0.03).conductivity_change
+    low, high = change.interval_68
+    assert change.sigma == pytest.approx(0.5 * (high - low)) and change.sigma < 100
 
 
 def test_seed_decides_the_draws():
