@@ -50,7 +50,8 @@ def draw_shift(page: Page, shift: Mapping[str, Any], peak: str) -> Figure:
     page, shift: `sceptic` and `ldo_peak` of a readout.
     """
     figure = style.new_figure(7.2, 6.6)
-    above, below = np.ravel(figure.subfigures(2, 1))
+    parts: Any = figure.subfigures(2, 1)
+    above, below = parts
     left, right = above.subplots(1, 2)
     _shifts(left, _rows(page, shift))
     left.set_title(f"{peak} shift in parts of the data")
