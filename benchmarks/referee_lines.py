@@ -95,7 +95,10 @@ def session(condition: Condition, seed: int) -> Session:
     aloof = random.poisson(ALOOF_ELECTRONS * expect(POLARITONS, 0.0))
     vacuum = random.poisson(VACUUM_ELECTRONS * expect((), 0.0))
     return Session(
-        _spectra(np.array(rows), "line", STEP_NM), _spectra(aloof, "aloof"), _spectra(vacuum, "zlp"), condition.shift_mev
+        _spectra(np.array(rows), "line", STEP_NM),
+        _spectra(aloof, "aloof"),
+        _spectra(vacuum, "zlp"),
+        condition.shift_mev,
     )
 
 

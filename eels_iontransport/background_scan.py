@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .data.flags import Flag
-from .quantity import number_or_none
 from .decomposition.engine import Stop, never
 from .decomposition.fitting import Setup
 from .decomposition.profile import profile
 from .decomposition.result import Decomposition
+from .quantity import number_or_none
 from .shift import shift_peak
-from .specification import TAIL, Specification, background_name, one_at_a_time
+from .specification import Specification, background_name, other_backgrounds, other_windows
 from .specification_curve import Sums, fits_from
 
 # Differences of BIC above 10 are very strong evidence (Kass and Raftery, J. Am. Stat. Assoc. 90 (1995) 773).
@@ -48,15 +47,6 @@ class BackgroundScan:
     chi2: float
     alternatives: tuple[Alternative, ...]
 
-    @property
-    def preferred_order(self) -> int | None:
-        """Order of the background that the data prefer, None for the vacuum tail; the main one unless very strongly."""
-        same = [a for a in self.alternatives if np.isfinite(a.bic) and np.isfinite(a.centres_mev).all()]
-        best = min(same, key=lambda a: a.bic, default=None)
-        if best is None or best.bic > -VERY_STRONG:
-            return self.main.background_order
-        return best.specification.background_order
-
     def sigma(self, weights: np.ndarray, statistical: np.ndarray) -> np.ndarray:
         """Standard deviation (w,) that the choice makes in sums of the centres with weights (w, n).
 
@@ -76,12 +66,21 @@ class BackgroundScan:
         main = Alternative(self.main, self.centres_mev, self.chi2, 0.0, 1.0, True)
         return [_entry(choice, weights, choice is main) for choice in (main, *self.alternatives)]
 
-    def flags(self) -> tuple[Flag, ...]:
-        """Whether the data ask for another background than the main one."""
-        if self.preferred_order == self.main.background_order:
-            return ()
-        message = "Another background describes the spectra much better; see the choices in the readout."
-        return (Flag("BACKGROUND_ORDER", message),)
+
+def prefer_background(
+    sums: Sums, main: Specification, together: Decomposition, should_stop: Stop = never
+) -> int | None:
+    """Order of the background that the data prefer, None for the vacuum tail; the main one unless very strongly.
+
+    By BIC, over the same window. Raises Cancelled when should_stop says so.
+    """
+    others = other_backgrounds(sums.recipe, main, sums.tail is not None)
+    fits = [fit for _, fit in fits_from(sums, others, together, should_stop)]
+    peak, found = shift_peak(sums.recipe), {main.background_order: _criterion(main, together) - VERY_STRONG}
+    for specification, fit in zip(others, fits):
+        if isinstance(fit, Decomposition) and np.isfinite(_centres(fit, peak)).all():
+            found[specification.background_order] = _criterion(specification, fit)
+    return min(found, key=lambda order: found[order])
 
 
 def scan_backgrounds(
@@ -92,7 +91,7 @@ def scan_backgrounds(
     weights: (n,) of the centres whose variance is compared. Raises Cancelled when should_stop says so.
     """
     peak = shift_peak(sums.recipe)
-    specifications = one_at_a_time(sums.recipe, main, sums.tail is not None)
+    specifications = [*other_windows(main), *other_backgrounds(sums.recipe, main, sums.tail is not None)]
     centres, spectra = together.value(peak, "centre_mev"), list(sums.groups.values())
     (setup, refitted), *fits = fits_from(sums, [main, *specifications], together, should_stop)
     variance = _variance(setup, refitted, spectra, peak, weights, should_stop)
@@ -128,7 +127,7 @@ def _variance(
     """Variance of a sum of the centres by its profile; nan where that has no ends."""
     if setup is None or not isinstance(fit, Decomposition):
         return np.nan
-    found, _ = profile(setup, spectra, fit, peak, weights[None], should_stop, steps=(1.0,))
+    found, _ = profile(setup, spectra, fit, peak, weights[None], should_stop, roughly=True)
     return float(found.sigma[0] ** 2)
 
 

@@ -21,6 +21,7 @@ from .measure import transport
 from .measure.composition import Change
 from .prepared import Prepared
 from .quantity import quantity, unknown
+from .shift_uncertainty import ShiftUncertainty
 from .transport_entry import transport_entry
 from .vibrational import Vibrations
 
@@ -211,7 +212,24 @@ def _shift(findings: Findings) -> dict[str, Any]:
     result["blue_shift_mev"] = combined({BOUNDARY: 1.0, **weights})
     for name in GRAINS:
         result[f"shift_vs_{name}_mev"] = combined({BOUNDARY: 1.0, name: -1.0})
+    study = findings.vibrations.shift
+    if study is not None:
+        result = _with_all_parts(result, study, reference)
     return {**result, "reference": reference}
+
+
+def _with_all_parts(shifts: dict[str, Any], study: ShiftUncertainty, reference: str) -> dict[str, Any]:
+    """Centres and shifts with what they are uncertain by beside the curvature of chi-squared at the optimum."""
+    result = dict(shifts)
+    for name in study.names:
+        centre = study.of_centre(name)
+        if shifts[f"{name}_mev"]["value"] is not None:
+            result[f"{name}_mev"] = quantity(centre.value, centre.sigma, "meV", centre.interval)
+    for key, against in {"blue_shift_mev": reference, **{f"shift_vs_{name}_mev": name for name in GRAINS}}.items():
+        found = study.of_shift(against)
+        if found is not None and shifts[key]["value"] is not None:
+            result[key] = quantity(found.value, found.sigma, "meV", found.interval)
+    return {**result, "uncertainty": study.to_dict(reference)}
 
 
 def _region_centres(findings: Findings) -> tuple[np.ndarray, np.ndarray]:

@@ -62,10 +62,14 @@ def with_specifications(evaluated: Evaluated, should_stop: Stop, progress: Progr
     absent = [group for (peak, group), p in presence.items() if peak == findings.recipe.shift_peak and not p.present]
     sums = add_up(findings.recipe, evaluated.prepared, evaluated.masks, evaluated.windows_mev, absent)
     references = tuple(name for name in REFERENCES if weights(name, list(sums.groups)) is not None)
-    choices = default_choices(findings.recipe, list(sums.responses), sums.aloof is not None, sums.windows_mev, sums.tail is not None)
+    choices = default_choices(
+        findings.recipe, list(sums.responses), sums.aloof is not None, sums.windows_mev, sums.tail is not None
+    )
     specifications = [s for family in choices for s in replace(family, references=references)]
     results = specification_curve(sums, specifications, should_stop, progress)
     main = _main(sums, findings.mode, shift["reference"])
+    if findings.vibrations.shift is not None:
+        main = replace(main, background_order=findings.vibrations.shift.scan.main.background_order)
     curve = [entry(result, result.specification == main) for result in by_shift(results)]
     return evaluated.extended({"specification": curve})
 
@@ -102,6 +106,8 @@ def _shift(evaluated: Evaluated) -> dict[str, Any]:
 
 def _main(sums: Sums, mode: str, reference: str) -> Specification:
     """What the readout itself reports: the first of all choices."""
-    inside, published = default_choices(sums.recipe, list(sums.responses), sums.aloof is not None, sums.windows_mev, sums.tail is not None)
+    inside, published = default_choices(
+        sums.recipe, list(sums.responses), sums.aloof is not None, sums.windows_mev, sums.tail is not None
+    )
     family = published if mode == PUBLISHED else inside
     return next(iter(replace(family, modes=(mode,), references=(reference,))))

@@ -28,7 +28,7 @@ class Specification:
     """One way to get at the shift.
 
     window_mev: outer ends of what is fitted: of the fit window, in mode published of the two background windows.
-    background_order: of the polynomial inside the fit; None for the vacuum tail times a power law, and in mode published.
+    background_order: of the polynomial inside the fit; None for the vacuum tail, and in mode published.
     response, offset_prior: None where the mode or the input leaves no choice.
     """
 
@@ -117,17 +117,18 @@ def default_choices(
     return inside, published
 
 
-def one_at_a_time(recipe: Recipe, main: Specification, has_tail: bool) -> list[Specification]:
-    """What differs from one specification in its window or its background alone."""
+def other_windows(main: Specification) -> list[Specification]:
+    """What differs from a specification in one end of its window alone."""
     low, high = main.window_mev
-    width = high - low
-    windows = [(end, high) for end in _moved(low, width, LOW_STEPS)] + [
-        (low, end) for end in _moved(high, width, HIGH_STEPS)
-    ]
-    backgrounds = [*_orders(recipe), None] if has_tail else _orders(recipe)
-    varied = [replace(main, window_mev=window) for window in windows]
-    varied += [replace(main, background_order=order) for order in backgrounds]
-    return [varied_one for varied_one in dict.fromkeys(varied) if varied_one != main]
+    windows = [(end, high) for end in _moved(low, high - low, LOW_STEPS[1:])]
+    windows += [(low, end) for end in _moved(high, high - low, HIGH_STEPS[1:])]
+    return [replace(main, window_mev=window) for window in windows]
+
+
+def other_backgrounds(recipe: Recipe, main: Specification, has_tail: bool) -> list[Specification]:
+    """What differs from a specification in its background alone."""
+    orders = [*_orders(recipe), None] if has_tail else _orders(recipe)
+    return [replace(main, background_order=order) for order in orders if order != main.background_order]
 
 
 def _orders(recipe: Recipe) -> tuple[int, ...]:

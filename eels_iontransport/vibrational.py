@@ -21,11 +21,15 @@ from .decomposition.result import Decomposition, PeakTable, scatter
 from .materials import Recipe
 from .materials.recipe import POLARITONIC, Interval
 from .measure.alignment import Aligned, aligned_row
+from .measure.background import Tail
 from .memory import Itself, Memory, digest
 from .prepared import Prepared
 from .prepared import prepare as prepare
 from .progress import Progress, silent
 from .rows import Basis, RowFits
+from .shift_study import ShiftStudy, can_be_studied
+from .shift_uncertainty import ShiftUncertainty
+from .specification_curve import vacuum_tail
 
 SHAPE_DIGITS = 2  # rows see common shapes to 0.01 meV: no centre feels it, and rows need no refit for less
 
@@ -53,13 +57,18 @@ def build_model(
     vacuum: Prepared | None,
     memory: Memory,
     should_stop: Stop = never,
+    *,
+    tail: Tail | None = None,
 ) -> Model:
-    """Response and aloof shapes for the spectra of a line. Raises UnusableInput."""
+    """Response and aloof shapes for the spectra of a line. Raises UnusableInput.
+
+    recipe: with the order of the background that is fitted. tail: what lies under the lines in place of it.
+    """
     response, unusable = _response(line, aloof, vacuum, memory)
-    setup = Setup(recipe, mode, line.noise, response, windows_mev)
+    setup = Setup(recipe, mode, line.noise, response, windows_mev, tail=tail)
     result, shapes, flags = _aloof_shapes(setup, aloof, memory, should_stop)
     flags = (*unusable, *_response_flags(setup), *flags)
-    key = memory.recall(("model", Itself(recipe), mode, windows_mev, line.noise, response, shapes), object)
+    key = memory.recall(("model", recipe, mode, windows_mev, line.noise, response, shapes, tail), object)
     if result is None or aloof is None:
         return Model(setup, None, np.nan, key, flags)
     integral = aloof.total_integral(aloof.usable)
@@ -77,7 +86,7 @@ def _aloof_shapes(
         reason = "was not given" if aloof is None else "has no usable zero-loss peak"
         message = f"The aloof spectrum {reason}; polariton shapes are fitted to the line itself."
         return None, None, (Flag("NO_ALOOF", message),)
-    key = ("aloof", Itself(setup.recipe), setup.mode, setup.windows_mev, setup.response, aloof.token)
+    key = ("aloof", setup.recipe, setup.mode, setup.windows_mev, setup.response, setup.tail, aloof.token)
     try:
         make = partial(fit_aloof, replace(setup, noise=aloof.noise), total, should_stop)
         result, shapes = memory.recall(key, make)
@@ -95,6 +104,7 @@ class Vibrations:
 
     names: the groups of rows fitted together, in the order of `together`; regions where there are any. rows: the peaks
     of every row of a line, nan where there are none. presence: by (peak, group), for peaks that may be absent.
+    shift: how uncertain the shift is, where it was asked for and there is one.
     """
 
     names: tuple[str, ...] = ()
@@ -103,6 +113,7 @@ class Vibrations:
     presence: Mapping[tuple[str, str], Presence] = field(default_factory=dict)
     rows: PeakTable | None = None
     model: Model | None = None
+    shift: ShiftUncertainty | None = None
     flags: tuple[Flag, ...] = ()
 
 
@@ -130,12 +141,15 @@ def measure_vibrations(
     groups = {name: total for name, total in sums.items() if total is not None}
     if not groups:
         return Vibrations()
+    shift = None
     try:
-        model = build_model(
-            recipe, mode, windows_mev, line, prepared.get("aloof"), prepared.get("zlp"), memory, should_stop
-        )
         progress(0, 1, "Fitting regions")
-        together = fit_groups(model, groups, memory, should_stop, settled=settled)
+        fitted = _fitted(recipe, mode, windows_mev, prepared, groups, memory, should_stop, settled)
+        model, _, together = fitted
+        if settled and can_be_studied(recipe, mode, groups):
+            progress(0, 1, "Studying the shift")
+            together, shift = _study(fitted, groups, prepared, memory, should_stop).uncertainty()
+            memory.last["together", *groups] = together
         presence = test_groups(model, groups, memory, should_stop)
     except UnusableInput as fault:
         if windows_mev is not None:
@@ -145,7 +159,79 @@ def measure_vibrations(
     if row_fits is not None and line.spectra.is_line:
         rows = fit_line(model, line, together, row_fits, should_stop, progress, settled=settled)
     integrals = {name: line.total_integral(masks[name]) for name in groups}
-    return Vibrations(tuple(groups), together, integrals, presence, rows, model, model.flags)
+    return Vibrations(tuple(groups), together, integrals, presence, rows, model, shift, model.flags)
+
+
+_BACKGROUND = "background"  # rows of the line, and the order of the background that the data preferred, the last time
+WORTH_A_CHOICE = 0.05  # part by which a line that fills has to grow for its background to be chosen again
+
+
+def _fitted(
+    recipe: Recipe,
+    mode: str,
+    windows_mev: tuple[Interval, Interval] | None,
+    prepared: Mapping[str, Prepared],
+    groups: Mapping[str, Aligned],
+    memory: Memory,
+    should_stop: Stop,
+    settled: bool,
+) -> tuple[Model, int | None, Decomposition]:
+    """The model with the background that the data prefer, its order (None: vacuum tail), and the regions' fit.
+
+    The recipe's background, unless another one is to be chosen; while rows come in, the last that was chosen.
+    """
+
+    def fitted(order: int | None) -> tuple[Model, int | None, Decomposition]:
+        model = _model_with(recipe, order, mode, windows_mev, prepared, memory, should_stop)
+        return model, order, fit_groups(model, groups, memory, should_stop, settled=settled)
+
+    rows = sum(spectrum.rows for spectrum in groups.values())
+    last_rows, last = memory.last.get(_BACKGROUND, (0, recipe.background_order))
+    found = fitted(recipe.background_order if settled else last)
+    due = settled or rows >= (1 + WORTH_A_CHOICE) * last_rows or rows < last_rows
+    if not (due and recipe.choose_background and can_be_studied(recipe, mode, groups)):
+        return found
+    preferred = _study(found, groups, prepared, memory, should_stop).preferred_order
+    memory.last[_BACKGROUND] = rows, preferred
+    return found if preferred == found[1] else fitted(preferred)
+
+
+def _study(
+    fitted: tuple[Model, int | None, Decomposition],
+    groups: Mapping[str, Aligned],
+    prepared: Mapping[str, Prepared],
+    memory: Memory,
+    should_stop: Stop,
+) -> ShiftStudy:
+    model, order, together = fitted
+    tail = _tail(model.setup.recipe, prepared.get("zlp"), memory)
+    return ShiftStudy(model.setup, order, together, groups, prepared.get("aloof"), tail, memory, should_stop)
+
+
+def _model_with(
+    recipe: Recipe,
+    order: int | None,
+    mode: str,
+    windows_mev: tuple[Interval, Interval] | None,
+    prepared: Mapping[str, Prepared],
+    memory: Memory,
+    should_stop: Stop,
+) -> Model:
+    """The model with a background of some order; None: the tail of the vacuum ZLP times a power law."""
+    line, aloof, vacuum = (prepared.get(role) for role in ("vibrational", "aloof", "zlp"))
+    assert line is not None
+    tail = _tail(recipe, vacuum, memory) if order is None else None
+    if order is not None and order != recipe.background_order:
+        recipe = replace(recipe, background_order=order)
+    return build_model(recipe, mode, windows_mev, line, aloof, vacuum, memory, should_stop, tail=tail)
+
+
+def _tail(recipe: Recipe, vacuum: Prepared | None, memory: Memory) -> Tail | None:
+    if vacuum is None:
+        return None
+    make = lambda: vacuum_tail(recipe, vacuum, vacuum.total())  # noqa: E731
+    tail: Tail | None = memory.recall(("tail", vacuum.token), make)
+    return tail
 
 
 def _group_sum(line: Prepared, mask: np.ndarray, memory: Memory) -> Aligned | None:

@@ -1,9 +1,9 @@
 """How far a shift can be moved before the fit notices: profile likelihood.
 
-Weighted sums of a peak's centres are held at values on both sides of the optimum, all else is fitted again, and the ends
-of the interval are where chi-squared has risen by one (scaled with the misfit). Unlike the curvature at the optimum, this
-knows of limits that other parameters run into on the way: widths that hardly matter for chi-squared trade against
-centres, and where they reach a limit the centres are better known than the curvature says.
+Weighted sums of a peak's centres are held at values on both sides of the optimum, all else is fitted again, and the
+ends of the interval are where chi-squared has risen by one (scaled with the misfit). Unlike the curvature at the
+optimum, this knows of limits that other parameters run into on the way: widths that hardly matter for chi-squared trade
+against centres, and where they reach a limit the centres are better known than the curvature says.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .fitting import Posed, Setup, fit_together, pose
 from .problem import Data, Prior
 from .result import Decomposition, misfit_stretch
 
-STEPS = (0.5, 1.0, 1.6)  # in standard deviations of the curvature, to either side
-FARTHER = (2.5, 4.0)  # tried where chi-squared has not risen by one within those
+STEPS = (0.4, 1.0)  # in standard deviations of the curvature, to either side; then where these put the ends
+FARTHER = (1.6, 2.5, 4.0)  # tried where chi-squared has not risen by one within those
 PIN = 0.02  # standard deviations within which a sum is held
 LOOSE_MEV = 100.0  # what holds the sum leaves all else this free
 LOWER = 0.1  # of chi-squared; what is lower by more is another optimum, and the better one
@@ -30,7 +30,7 @@ AGAIN = 3  # lower optima are followed so often
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """68 % intervals of w weighted sums of the centres: value, low, high (w,) in meV; an end is nan where none was met."""
+    """68 % intervals of w weighted sums of the centres: value, low, high (w,) in meV; nan for an end that is not met."""
 
     value: np.ndarray
     low: np.ndarray
@@ -49,18 +49,20 @@ def profile(
     peak: str,
     weights: np.ndarray,
     should_stop: Stop = never,
-    steps: Sequence[float] = STEPS,
+    *,
+    roughly: bool = False,
 ) -> tuple[Profile, Decomposition]:
     """Intervals of the sums with weights (w, n) of the n spectra's centres, and the best fit: mode shared only.
 
     together: what fit_together found. Where the profile meets a lower chi-squared than there, the fit goes on from that
-    place; the fit that is returned is the lowest. Raises UnusableInput, and Cancelled when should_stop says so.
+    place; the fit that is returned is the lowest. roughly: without looking again where the ends seem to be. Raises
+    UnusableInput, and Cancelled when should_stop says so.
     """
     line = together.index(peak)
     for _ in range(AGAIN):
         posed = pose(setup, spectra, should_stop, together)
         held = _Held.of(posed, setup.noise.correlation, line, should_stop)
-        found = [held.profile(w, steps, should_stop) for w in weights]
+        found = [held.profile(w, roughly, should_stop) for w in weights]
         lowest = min((f.lowest for f in found), key=lambda low: low.rise)
         if lowest.rise > -LOWER:
             break
@@ -73,6 +75,31 @@ def profile(
 class _Lowest:
     rise: float
     theta: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """Fits with a sum moved: by how much it was (s,), by how much chi-squared rose (s,), and theta (s, p)."""
+
+    moved: np.ndarray
+    rise: np.ndarray
+    theta: np.ndarray
+
+    def __add__(self, other: _Points) -> _Points:
+        pairs = ((self.moved, other.moved), (self.rise, other.rise), (self.theta, other.theta))
+        return _Points(*(np.concatenate(pair) for pair in pairs))
+
+    def crossing(self, side: int) -> float:
+        """How far on a side chi-squared has risen by one, its root being nearly a straight line; nan if it has not."""
+        there = side * self.moved > 0
+        distance, rise = np.abs(self.moved[there]), self.rise[there]
+        order = np.argsort(distance)
+        x = np.concatenate([[0.0], distance[order]])
+        y = np.maximum.accumulate(np.sqrt(np.maximum(np.concatenate([[0.0], rise[order]]), 0.0)))
+        above = int(np.searchsorted(y, 1.0))
+        if above == y.size:
+            return np.nan
+        return float(x[above - 1] + (1.0 - y[above - 1]) / (y[above] - y[above - 1]) * (x[above] - x[above - 1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,22 +123,22 @@ class _Held:
         fits = fit(posed.layout, posed.data, posed.starts, should_stop)
         return cls(posed, fits, float(misfit_stretch(fits, correlation)[0]), posed.layout.centre[:, line])
 
-    def profile(self, weights: np.ndarray, steps: Sequence[float], should_stop: Stop) -> _Found:
+    def profile(self, weights: np.ndarray, roughly: bool, should_stop: Stop) -> _Found:
         value = float(weights @ self.fits.theta[0, self.indices])
         sigma = self._curvature(weights)
-        ends, lowest = [], _Lowest(0.0, self.fits.theta[0])
-        moved, rise, theta = self._at(weights, sigma * np.array([*(-s for s in steps), *steps]), sigma, should_stop)
+        points = self._at(weights, sigma * np.array([*(-s for s in STEPS), *STEPS]), sigma, should_stop)
         for side in (-1, 1):
-            there = side * moved > 0
-            at, risen, thetas = moved[there], rise[there], theta[there]
-            if not (risen > 1.0).any():
-                more = self._at(weights, side * sigma * np.array(FARTHER), sigma, should_stop)
-                at, risen, thetas = (np.concatenate(pair) for pair in zip((at, risen, thetas), more))
-            ends.append(value + side * _crossing(np.abs(at), risen))
-            best = int(np.argmin(risen)) if risen.size else -1
-            if best >= 0 and risen[best] < lowest.rise:
-                lowest = _Lowest(float(risen[best]), thetas[best])
-        return _Found(value, (ends[0], ends[1]), lowest)
+            if np.isnan(points.crossing(side)):
+                points += self._at(weights, side * sigma * np.array(FARTHER), sigma, should_stop)
+        ends = np.array([side * points.crossing(side) for side in (-1, 1)])
+        if not roughly and np.isfinite(ends).any():
+            points += self._at(weights, ends[np.isfinite(ends)], sigma, should_stop)
+            ends = np.array([side * points.crossing(side) for side in (-1, 1)])
+        lowest = _Lowest(0.0, self.fits.theta[0])
+        if points.rise.size and points.rise.min() < 0:
+            best = int(points.rise.argmin())
+            lowest = _Lowest(float(points.rise[best]), points.theta[best])
+        return _Found(value, (value + float(ends[0]), value + float(ends[1])), lowest)
 
     def _curvature(self, weights: np.ndarray) -> float:
         """Standard deviation of the sum by the curvature at the optimum."""
@@ -120,10 +147,8 @@ class _Held:
         variance = float(weights[used] @ covariance @ weights[used]) * self.stretch
         return float(np.sqrt(variance)) if variance > 0 else FIRST_GUESS_MEV
 
-    def _at(
-        self, weights: np.ndarray, moves: np.ndarray, sigma: float, should_stop: Stop
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Fits with the sum moved: by how much it was (s,), by how much chi-squared rose (s,), and theta (s, p).
+    def _at(self, weights: np.ndarray, moves: np.ndarray, sigma: float, should_stop: Stop) -> _Points:
+        """Fits with the sum moved by so much (s,).
 
         The sum is held by a prior so narrow that it does not give; what this adds to chi-squared is taken off again.
         """
@@ -144,23 +169,12 @@ class _Held:
         moved = (fits.theta[:, self.indices] - centres) @ weights
         usable = fits.converged & np.isfinite(cost)
         rise = (cost - self.fits.cost[0]) / self.stretch
-        return moved[usable], rise[usable], fits.theta[usable]
+        return _Points(moved[usable], rise[usable], fits.theta[usable])
 
 
 def _repeated(data: Data, times: int) -> Data:
     arrays = (data.energy_mev, data.counts, data.sigma, data.background, data.response)
     return Data(*(np.tile(a, (times, *(1,) * (a.ndim - 1))) for a in arrays))
-
-
-def _crossing(distance: np.ndarray, rise: np.ndarray) -> float:
-    """Where chi-squared has risen by one; its root is nearly a straight line. nan where it has not."""
-    order = np.argsort(distance)
-    x = np.concatenate([[0.0], distance[order]])
-    y = np.maximum.accumulate(np.sqrt(np.maximum(np.concatenate([[0.0], rise[order]]), 0.0)))
-    above = int(np.searchsorted(y, 1.0))
-    if above == y.size:
-        return np.nan
-    return float(x[above - 1] + (1.0 - y[above - 1]) / (y[above] - y[above - 1]) * (x[above] - x[above - 1]))
 
 
 def _moved(together: Decomposition, posed: Posed, theta: np.ndarray) -> Decomposition:

@@ -129,6 +129,7 @@ class Recipe:
     wide_window_mev: Interval
     fwhm_mev: Interval | None = None
     background_order: int = 3
+    choose_background: bool = True  # whether the data may prefer another order, or the tail of a vacuum ZLP
     starts_mev: tuple[float, ...] = ()
     polariton_offset_prior_mev: float | None = 1.0
     shift_peak: str | None = None
