@@ -89,7 +89,7 @@ def session(condition: Condition, seed: int) -> Session:
     expect = partial(_expected, fwhm_mev=condition.fwhm_mev)
     rows = [
         random.poisson(condition.dose * DOSE_1 * expect(modes, random.normal(0.0, ZERO_MEV)))
-        for modes in _regions(condition, random)
+        for modes in regions(condition, random)
         for _ in range(PIXELS)
     ]
     aloof = random.poisson(ALOOF_ELECTRONS * expect(POLARITONS, 0.0))
@@ -108,7 +108,7 @@ def masks() -> dict[str, np.ndarray]:
     return {name: owner == i for i, name in enumerate((GRAIN_1, BOUNDARY, GRAIN_2))}
 
 
-def _regions(condition: Condition, random: np.random.Generator) -> list[tuple[Mode, ...]]:
+def regions(condition: Condition, random: np.random.Generator) -> list[tuple[Mode, ...]]:
     """The lines of grain 1, boundary and grain 2, all of one width unless widths scatter."""
     boundary = sum(GRAINS_MEV) / 2 + condition.shift_mev
     regions = []

@@ -30,7 +30,7 @@ AGAIN = 3  # lower optima are followed so often
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """68 % intervals of w weighted sums of the centres: value, low, high (w,) in meV; nan for an end that is not met."""
+    """68 % intervals of w weighted sums of the centres: value, low, high (w,) in meV; nan for an end not met."""
 
     value: np.ndarray
     low: np.ndarray
