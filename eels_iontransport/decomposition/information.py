@@ -111,10 +111,16 @@ class Information:
         """The Cramer-Rao bound of the standard deviation of a weighted sum of parameters, (P,)."""
         return float(np.sqrt(vector @ self.covariance @ vector))
 
-    def unbounded(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the parameters would be if areas could be negative, as a change (P,), and their covariance (P, P)."""
-        covariance = _inverse(self.of_spectra.sum(axis=0) + sum(self.priors), self.moving)
-        return covariance @ self.pull, covariance
+    def unbounded(
+        self, added: np.ndarray | float = 0.0, pulled: np.ndarray | bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where the parameters would be if areas could be negative, as a change (P,), and their covariance (P, P).
+
+        added: to the information of each, (P,). pulled: (P,) which of them may go where they are pulled.
+        """
+        information = self.of_spectra.sum(axis=0) + sum(self.priors) + np.diag(np.zeros(self.moving.size) + added)
+        covariance = _inverse(information, self.moving)
+        return covariance @ np.where(pulled, self.pull, 0.0), covariance
 
     def covariance_within_limits(self, spectra: np.ndarray | float = 1.0, priors: Sequence[float] = ()) -> np.ndarray:
         """What the covariance (P, P) is to be expected to be when spectra (n,) and priors tell so many times as much.
