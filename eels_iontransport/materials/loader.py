@@ -109,6 +109,7 @@ def from_content(content: dict[str, Any], file: str) -> Recipe:
         wide_window_mev=fit.interval("wide_window_mev"),
         fwhm_mev=fit.interval("fwhm_mev", None),
         background_order=fit.integer("background_order", 3, low=0, high=6),
+        choose_background=fit.flag("choose_background", True),
         starts_mev=fit.numbers("starts_mev", ()),
         polariton_offset_prior_mev=fit.number("polariton_offset_prior_mev", 1.0, positive=True),
         shift_peak=roles.text("shift_peak", None),
