@@ -34,6 +34,27 @@ ENOUGH = 0.75  # of the fits have to find the centres
 Measure = Callable[[np.ndarray, np.ndarray], Response]
 
 
+def response_ensemble(
+    spectra: Spectra,
+    zero_ev: np.ndarray,
+    noise: NoiseModel,
+    count: int = COUNT,
+    seed: int = 0,
+    measure: Measure = from_vacuum,
+) -> list[Response]:
+    """Responses from frames drawn anew where enough were kept, else from counts drawn around their sum.
+
+    zero_ev: (n,) zeros of the spectra, nan for those without. Raises UnusableInput where none has one.
+    """
+    usable = spectra.valid & np.isfinite(zero_ev)
+    if usable.sum() >= MINIMUM_FRAMES:
+        return draw_frames(spectra, zero_ev, count, seed, measure)
+    total = aligned_sum(spectra, usable, zero_ev)
+    if total is None:
+        raise UnusableInput("There is no zero-loss peak to draw a response from; record one that is not saturated.")
+    return draw_counts(total, noise, count, seed, measure)
+
+
 def draw_frames(
     frames: Spectra,
     zero_ev: np.ndarray,

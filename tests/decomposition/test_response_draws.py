@@ -119,6 +119,22 @@ def test_the_gain_side_can_be_one_of_an_ensemble(setup, regions):
     assert found[0] == pytest.approx(found[1], abs=0.01)
 
 
+@pytest.mark.parametrize("rows", [3, 15])
+def test_an_ensemble_is_of_frames_where_there_are_enough_and_of_counts_else(rows):
+    expected = vacuum(FAINT)
+    axis = EnergyAxis(1e-3 * expected.energy_mev[0], 1e-3 * expected.step_mev, expected.energy_mev.size)
+    counts = np.random.default_rng(0).poisson(expected.counts, (rows, axis.size)).astype(float)
+    zero = np.r_[np.nan, np.zeros(rows - 1)]
+    counts[0] = 1e9  # has no zero and takes no part
+    found = response_draws.response_ensemble(make_spectra(counts, axis), zero, given(1.0), 5)
+    sums = {round(float(one.fwhm_mev), 6) for one in found}
+    assert len(sums) == 5 and all(7.5 < width < 8.5 for width in sums)
+    whole = response(Aligned(expected.energy_mev, counts[1:].sum(axis=0), rows - 1)).density
+    assert all(np.abs(one.density - whole).max() < 0.1 * whole.max() for one in found)
+    with pytest.raises(UnusableInput, match="no zero-loss peak"):
+        response_draws.response_ensemble(make_spectra(counts, axis), np.full(rows, np.nan), given(1.0), 5)
+
+
 def test_few_frames_are_refused_with_what_to_do():
     axis = EnergyAxis(-0.2, 0.0004, 1500)
     frames = make_spectra(np.random.default_rng(0).poisson(vacuum(FAINT).counts, (5, 1500)).astype(float), axis)
