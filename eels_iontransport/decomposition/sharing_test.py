@@ -27,7 +27,7 @@ from ..data.flags import Flag
 from ..materials.recipe import PHONONIC
 from ..measure.alignment import Aligned
 from .engine import Fits, Stop, fit, never
-from .fitting import Posed, Setup, fit_together, pose
+from .fitting import Posed, Setup, fit_together, pose, with_windows
 from .information import information
 from .problem import Layout, Prior
 from .result import Decomposition, from_fits, misfit_stretch
@@ -85,7 +85,7 @@ def judge_widths(
 
     together: what fit_together found for them, if that is known. Raises UnusableInput, and Cancelled.
     """
-    softer = replace(setup, recipe=replace(setup.recipe, background_order=setup.recipe.background_order + MORE_ORDERS))
+    softer = with_windows(setup, *setup.window_mev, setup.recipe.background_order + MORE_ORDERS)
     posed, common = _with_common_widths(softer, spectra, should_stop, together)
     own = _with_widths_of_their_own(softer, posed, common, SCATTER, should_stop)[1]
     known = _known_of_widths(softer, posed, common)
