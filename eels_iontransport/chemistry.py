@@ -22,6 +22,8 @@ from .measure.thickness import Thickness, t_over_lambda
 from .memory import Memory, Seen
 from .prepared import Prepared
 
+CORE_LOSS, ZERO_LOSS, SPECTRA = "core loss", "zero-loss profile", "vibrational spectra"  # in what a boundary is found
+THICKNESS_ORDER = 3  # of the polynomial that follows the thickness of a grain
 WORTH_A_SEARCH = 0.05  # part by which a line that fills has to grow for its boundary to be looked for again
 MENDABLE = 8  # channels side by side that neighbours can stand for
 MAP_BEYOND_EV = 7.0  # the core-loss map goes on so far beyond the last signal window
@@ -47,10 +49,12 @@ class Scan:
 class Chemistry:
     """What the valence and core-loss scans gave; parts without input are None.
 
-    regions: those given, else those found, None where none stand out. map: (n, k) background-subtracted core loss.
+    regions: those given, else those found, None where none stand out. boundary: where it lies and by what it was found.
+    map: (n, k) background-subtracted core loss.
     """
 
     regions: Regions | None = None
+    boundary: boundary.Boundary | None = None
     thickness: Thickness | None = None
     thickness_scan: Scan | None = None
     change: composition.Change | None = None
@@ -132,7 +136,7 @@ def _scans(recipe: Recipe, valence: Spectra | None, core_loss: Spectra | None, *
     except UnusableInput as fault:
         return Scans(replace(found, flags=(*found.flags, Flag("CORE_LOSS_UNUSABLE", str(fault)))))
     scan = Scan(core_loss.position_nm, first.value, first.sigma)
-    place = boundary.find(scan.position_nm, scan.value, scan.sigma)
+    place = boundary.find(scan.position_nm, scan.value, scan.sigma, source=CORE_LOSS)
     return Scans(replace(with_map, ratio_scan=scan), Edges(core_loss, recipe.ratio, noise, plural), place)
 
 
@@ -191,17 +195,16 @@ def _map(recipe: Recipe, core_loss: Spectra, noise: NoiseModel, plural: Plural |
 
 
 def _with_regions(scans: Scans, line: Prepared, regions: Regions | None, memory: Memory, settled: bool) -> Chemistry:
-    """The regions given, else found in the composition, else in the vibrational spectra."""
+    """The regions given, else found in the composition, else in the vibrational line."""
     if regions is not None:
-        return replace(scans.found, regions=regions)
+        return replace(scans.found, regions=regions, boundary=boundary.given(regions))
     found = scans.place
     if found is None or found.regions is None:
-        found = _vibrational_boundary(line, memory, settled)
-    flags = () if found.regions is not None else found.flags
-    return replace(scans.found, regions=found.regions, flags=unique([*scans.found.flags, *flags]))
+        found = _boundary_of_line(line, memory, settled)
+    return replace(scans.found, regions=found.regions, boundary=found, flags=unique([*scans.found.flags, *found.flags]))
 
 
-def _vibrational_boundary(line: Prepared, memory: Memory, settled: bool) -> boundary.Boundary:
+def _boundary_of_line(line: Prepared, memory: Memory, settled: bool) -> boundary.Boundary:
     rows = int(line.usable.sum())
     before: tuple[int, boundary.Boundary] | None = memory.last.get("boundary")
     if not settled and before is not None and before[0] <= rows < (1 + WORTH_A_SEARCH) * before[0]:
@@ -212,11 +215,38 @@ def _vibrational_boundary(line: Prepared, memory: Memory, settled: bool) -> boun
 
 
 def find_boundary(line: Prepared) -> boundary.Boundary:
+    """Where the zero-loss peak of a vibrational line changes in strength, else where its normalised spectra change.
+
+    The zero-loss peak comes first: regions that were chosen for their spectra to differ would differ by choice, too.
+    Where both show a boundary, but not the same one, a flag says so.
+    """
+    by_thickness, by_spectra = zero_loss_boundary(line), vibrational_boundary(line)
+    if by_thickness.regions is None:
+        return by_spectra
+    return boundary.compared(by_thickness, by_spectra)
+
+
+def zero_loss_boundary(line: Prepared) -> boundary.Boundary:
+    """Where the zero-loss peak changes in strength, and with it thickness or scattering power.
+
+    Thickness varies along any line: what a cubic follows is no boundary.
+    """
+    half_width = np.nanmedian(line.zero.fwhm_ev) if line.usable.any() else np.nan  # the width of no row matters much
+    counts = zlp.integral(line.spectra, line.zero.position_ev, float(half_width))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        channels = 2 * half_width / line.spectra.energy.step_ev
+        sigma = np.sqrt(line.noise.correlation * (line.noise.variance(counts) + line.noise.floor * channels)) / counts
+        value = np.where(counts > 0, np.log(counts), np.nan)
+    return boundary.find(line.spectra.position_nm, value, sigma, order=THICKNESS_ORDER, source=ZERO_LOSS)
+
+
+def vibrational_boundary(line: Prepared) -> boundary.Boundary:
     """Where the normalised vibrational spectra change."""
     if line.normalised is None:
         message = "The spectra do not reach over the fit window, so no boundary can be looked for; give the regions."
-        return boundary.Boundary(None, flags=(Flag("BOUNDARY_NOT_FOUND", message),))
+        return boundary.Boundary(None, flags=(Flag("BOUNDARY_NOT_FOUND", message),), source=SPECTRA)
     # Variance of a channel in units of the normalised spectrum: its counts over the squared integral.
     scale = line.integral[:, None] * mev(line.spectra.energy.step_ev)
     variance = line.noise.variance(line.normalised * scale) * line.noise.correlation / scale**2
-    return boundary.find(line.spectra.position_nm, *boundary.spectral_profiles(line.normalised, variance))
+    profiles = boundary.spectral_profiles(line.normalised, variance)
+    return boundary.find(line.spectra.position_nm, *profiles, source=SPECTRA)

@@ -48,6 +48,53 @@ class Regions:
         return result
 
 
+NEGLIGIBLE_PIXELS = 0.1  # an error of the place below this moves no pixel from one region to another
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Regions as they would be with the boundary one error before and after where it is, by whole pixels.
+
+    part: of a change between the regions and these, what the error itself would have made; it is 0 where the error is
+    far below a pixel and the regions are the same.
+    """
+
+    before: Regions
+    after: Regions
+    part: float
+
+
+def moved(regions: Regions, position_nm: np.ndarray, centre_sigma_nm: float) -> Moved:
+    """The boundary and the grains' ends beside it moved by an error, at least by a pixel; the line's ends stay.
+
+    A grain keeps a pixel at least. An error that is not known (nan) moves nothing.
+    """
+    step = float(np.median(np.diff(position_nm))) if len(position_nm) > 1 else np.nan
+    if not centre_sigma_nm >= NEGLIGIBLE_PIXELS * step:
+        return Moved(regions, regions, 0.0)
+    pixels = max(1, round(centre_sigma_nm / step))
+    before = min(pixels, _spare(regions.grain_1, position_nm))
+    after = min(pixels, _spare(regions.grain_2, position_nm))
+    if min(before, after) < 1:
+        return Moved(regions, regions, 0.0)
+    part = centre_sigma_nm / (0.5 * (before + after) * step)
+    return Moved(_shifted(regions, -before * step), _shifted(regions, after * step), part)
+
+
+def _spare(grain: Region, position_nm: np.ndarray) -> int:
+    """Pixels that a grain can lose."""
+    return int(grain.mask(position_nm).sum()) - 1
+
+
+def _shifted(regions: Regions, by_nm: float) -> Regions:
+    one, at, two = regions.grain_1, regions.boundary, regions.grain_2
+    return Regions(
+        Region(one.start_nm, one.end_nm + by_nm),
+        Region(at.start_nm + by_nm, at.end_nm + by_nm),
+        Region(two.start_nm + by_nm, two.end_nm),
+    )
+
+
 def parse_region(text: str, name: str) -> Region:
     """A region from "A:B" in nm. Raises UnusableInput."""
     try:

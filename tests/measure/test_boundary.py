@@ -46,10 +46,11 @@ def test_step_between_two_phases_is_a_boundary(rise, edge):
     assert regions.grain_2.start_nm - regions.boundary.end_nm >= 2 * STEP_NM
 
 
-def test_centre_error_covers():
+@pytest.mark.parametrize("sigma", [0.05, 0.02, 0.003])
+def test_centre_error_covers(sigma):
     pulls = []
     for seed in range(100):
-        found = find(POSITION, *profile(seed, dip=-0.27, sigma=0.05, centre=10.13))
+        found = find(POSITION, *profile(seed, dip=-0.27, sigma=sigma, centre=10.13))
         pulls.append((found.centre_nm - 10.13) / found.centre_sigma_nm)
     assert 0.6 < np.std(pulls) < 1.4
     assert np.mean(np.abs(pulls) < 2) > 0.88
