@@ -11,11 +11,13 @@ import pytest
 from scipy.ndimage import convolve1d
 
 from eels_iontransport import materials
+from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.noise import NoiseModel, given
 from eels_iontransport.decomposition.engine import Cancelled
 from eels_iontransport.decomposition.fitting import Setup, fit_aloof, fit_together
 from eels_iontransport.decomposition.peak_count import Candidate, PeakCount, count_aloof_peaks, count_phononic_peaks
 from eels_iontransport.decomposition.response import from_vacuum
+from eels_iontransport.simulation.response import response as measured_response
 
 from . import synthetic
 
@@ -94,6 +96,15 @@ def test_a_shoulder_that_is_not_there():
     assert "without PhP2" in found.flags[0].message and "see what the shift is with 2" in found.flags[0].message
 
 
+def test_tails_as_measured_are_no_shoulder(monkeypatch):
+    monkeypatch.setattr(synthetic, "response", measured_response)
+    bare, lines = (synthetic.spectrum(of, ALOOF) for of in ([], [synthetic.POLARITONS[0], synthetic.POLARITONS[2]]))
+    setup = Setup(RECIPE, "shared", given(1.0), from_vacuum(bare.energy_mev, bare.counts))
+    for seed in range(2):
+        found = count_aloof_peaks(setup, synthetic.noisy(lines, np.random.default_rng(seed)), given(1.0))
+        assert (found.chosen, found.by_bic) == (2, 2)
+
+
 def test_a_line_that_the_recipe_has_not():
     found = count_phononic_peaks(setup_of(), regions_of(more=[FIFTH], electrons=5e9))
     assert choices(found) == (5, 5, 5)
@@ -153,6 +164,12 @@ def test_a_recipe_of_one_peak_has_none_to_spare():
     found = count_phononic_peaks(setup, spectra, np.array([-1.0, 1.0]))
     assert [candidate.count for candidate in found.candidates] == [1, 2]
     assert (found.chosen, found.by_bic) == (1, 1)
+
+
+def test_a_recipe_without_such_peaks_is_refused():
+    setup = replace(setup_of(), recipe=replace(RECIPE, peaks=RECIPE.phononic_peaks))
+    with pytest.raises(UnusableInput, match="no polaritonic peaks"):
+        count_aloof_peaks(setup, aloof_of(), given(1.0))
 
 
 def test_progress_is_told_to_the_end():
