@@ -19,6 +19,7 @@ from .data.units import mev
 from .materials import Band, Recipe
 from .measure import transport
 from .measure.composition import Change
+from .measure.windows import WindowRatios
 from .prepared import Prepared
 from .quantity import quantity, unknown
 from .shift_uncertainty import ShiftUncertainty
@@ -339,11 +340,34 @@ def _peaks(findings: Findings) -> list[dict[str, Any]]:
 
 
 def _ratio(change: Change) -> dict[str, Any]:
-    regions = {name: quantity(*change.ratio[name], "") for name in NAMES}
+    grains, backgrounds = change.grains, change.backgrounds
+    result: dict[str, Any] = {name: quantity(*change.ratio[name], "") for name in NAMES}
+    result["relative_change"] = quantity(*change.relative_change, "")
+    result["uncorrected_relative_change"] = quantity(*change.uncorrected_relative_change, "")
+    for name in GRAINS:
+        result[f"relative_change_vs_{name}"] = quantity(*grains.against[name], "") if grains else unknown("")
+    result["edge_shift_ev"] = quantity(*change.edge_shift_ev, "eV")
+    result["edge_shapes"] = {
+        "grains_differ": grains.differ if grains else None,
+        "boundary_like": grains.alike if grains and grains.differ else None,
+        "difference": quantity(*grains.difference, "") if grains else unknown(""),
+    }
+    result["windows"] = {
+        "published": _windows(backgrounds.published),
+        "alternative": _windows(backgrounds.alternative) if backgrounds.alternative is not None else None,
+        "better": backgrounds.better,
+    }
+    return result
+
+
+def _windows(found: WindowRatios) -> dict[str, Any]:
+    """Plain window ratios over one background, and their change with the cross-talk taken out."""
     return {
-        **regions,
-        "relative_change": quantity(*change.relative_change, ""),
-        "uncorrected_relative_change": quantity(*change.uncorrected_relative_change, ""),
+        "background_ev": list(found.window_ev) if found.window_ev is not None else None,
+        **{name: quantity(*found.ratio[name], "") for name in NAMES},
+        "relative_change": quantity(*found.relative_change, ""),
+        "unmixed_relative_change": quantity(*found.unmixed_change, ""),
+        "pre_edge_residual": {name: quantity(*found.residual[name], "") for name in NAMES},
     }
 
 

@@ -13,9 +13,10 @@ from ..data.noise import NoiseModel
 from ..data.regions import NAMES, Regions
 from ..data.spectrum import Spectra
 from ..materials.recipe import Edge, Interval
-from . import edgedata, edgefit, values
+from . import edgedata, edgefit, edgeways, values
 from .edgedata import EdgeData
-from .edges import LOGISTIC
+from .edgefit import MISFIT_FLAG, MISFIT_LIMIT
+from .edgeways import ways
 from .grainshapes import GrainShapes, grain_shapes
 from .plural import Plural
 from .values import UNKNOWN, Value
@@ -23,7 +24,6 @@ from .windows import Backgrounds, WindowRatios, window_ratios
 
 SHIFT_DOUBT_EV = 0.1  # by which the edges of single pixels may lie beside those of their surroundings
 SHIFT_SIGNIFICANCE = 3.0
-MISFIT_FLAG, MISFIT_LIMIT = 1.5, 4.0  # reduced chi-squared that is told, and that is refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +117,9 @@ def change(
     The summed spectra of the regions are fitted together (`edgefit`), once with each form of the onsets, and amounts
     are read from the fitted shapes and from the windows; values are the mean. sigma holds counting noise, the freedom
     of the shapes, half the range of these ways, half of what a background of one order more makes, what the cross-talk
-    of the edges may be wrong by (`values.CROSS_TALK_DOUBT`), and half of what the two grains' shapes differ
-    (`grainshapes`). Regions without a usable pixel are nan. background_window_ev: of the plain windows, in place of the
-    recipe's. Raises UnusableInput where the axis does not hold the edges.
+    of the edges may be wrong by (`values.CROSS_TALK_DOUBT`), and what it changes by from the shapes of one grain to
+    those of the other (`grainshapes`). Regions without a usable pixel are nan. background_window_ev: of the plain
+    windows, in place of the recipe's. Raises UnusableInput where the axis does not hold the edges.
     """
     data = edgedata.prepare(spectra, edges, noise, plural)
     position = spectra.position_nm
@@ -135,26 +135,25 @@ def change(
     plain = window_ratios(data, edges, pair, masks, fit, background_window_ev)
     shift = _edge_shift(fit, present)
     flags = [*_doubts(fit, shift, data, plural), *plain.flags]
-    if fit.chi2 > MISFIT_LIMIT:
-        message = f"The edge shapes do not describe the core-loss spectra (reduced chi-squared {fit.chi2:.1f})."
-        flags.append(Flag("CORE_LOSS_REFUSED", message))
-        return Change(nothing, UNKNOWN, plain, {}, fit, unique(flags))
-    logistic = edgedata.joint_fit(data, chosen, edges, step=LOGISTIC, start=fit)
-    ratios, relative = _ratios([fit, logistic], pair, present)
-    if any(np.isnan(ratios[name].value) for name in present):
+    whole = present == list(NAMES)
+    grains = grain_shapes(data, edges, pair, masks, fit) if whole else None
+    if grains is not None:
+        flags += grains.flags
+    refusal = _refusal(fit, grains)
+    if refusal is not None:
+        flags.append(refusal)
+        return Change(nothing, UNKNOWN, plain, {}, fit, unique(flags), grains, shift)
+    found = ways(data, chosen, edges, fit)
+    ratios = nothing | {name: edgeways.ratio(found, pair, r) for r, name in enumerate(present)}
+    relative = edgeways.relative_change(found, pair) if whole else UNKNOWN
+    if grains is not None:
+        sigma = math.hypot(relative.sigma, (1 + relative.value) * grains.doubt)
+        relative = Value(relative.value, sigma) if math.isfinite(sigma) else UNKNOWN
+    if any(np.isnan(ratios[name].value) for name in present) or (whole and np.isnan(relative.value)):
         flags.append(Flag("EDGE_NOT_SEEN", f"{ratio[0]} or {ratio[1]} does not stand out of the core-loss noise."))
-    if not np.isfinite(relative.value):
-        return Change(ratios, relative, plain, {}, fit, unique(flags), edge_shift_ev=shift)
-    grains = grain_shapes(data, edges, pair, masks, fit)
-    bent = edgedata.joint_fit(data, chosen, edges, extra_order=1, start=fit)
-    doubts = (
-        0.5 * (values.relative_change(bent.amounts, pair) - values.relative_change(fit.amounts, pair)),
-        values.cross_talk_doubt(fit.window_amounts @ fit.cross_talk.T, fit.cross_talk, pair),
-        (1 + relative.value) * grains.doubt,
-    )
-    relative = Value(relative.value, math.hypot(relative.sigma, *doubts))
-    elements = _element_changes(fit, masks)
-    return Change(ratios, relative, plain, elements, fit, unique([*flags, *grains.flags]), grains, shift)
+    pixels = np.array([mask.sum() for mask in chosen])
+    elements = {e.element: edgeways.amount_change(found, j, pixels) for j, e in enumerate(edges)} if whole else {}
+    return Change(ratios, relative, plain, elements, fit, unique(flags), grains, shift)
 
 
 def _amounts(data: EdgeData, rows: np.ndarray, shapes: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -197,39 +196,24 @@ def _solved(normal: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndar
     return (inverse @ target[..., None])[..., 0], inverse
 
 
-def _ratios(fits: list[edgefit.EdgeFit], pair: list[int], present: list[str]) -> tuple[dict[str, Value], Value]:
-    """Ratios and relative change: the mean of all fits by shapes and by windows, noise of the first, half the range."""
-    first, k = fits[0], len(fits[0].edges)
-    ways = [amounts for fit in fits for amounts in (fit.amounts, fit.window_amounts)]
-    ratios = dict.fromkeys(NAMES, UNKNOWN)
-    for r, name in enumerate(present):
-        block = slice(r * k, (r + 1) * k)
-        seen = values.quotient(first.amounts[r], first.covariance[block, block], pair)
-        if np.isfinite(seen.value):
-            ratios[name] = values.mean([way[r, pair[0]] / way[r, pair[1]] for way in ways], seen.sigma)
-    if not all(np.isfinite(ratios[name].value) for name in NAMES):
-        return ratios, UNKNOWN
-    sigma = values.relative_sigma(first.amounts, first.covariance, pair)
-    return ratios, values.mean([values.relative_change(way, pair) for way in ways], sigma)
-
-
-def _element_changes(fit: edgefit.EdgeFit, masks: Mapping[str, np.ndarray]) -> dict[str, Value]:
-    """Change of every element's counts per pixel, boundary over the mean of the grains minus one."""
-    pixels = np.array([masks[name].sum() for name in NAMES])
-    result = {}
-    for j, edge in enumerate(fit.edges):
-        rows = np.arange(len(NAMES)) * len(fit.edges) + j
-        covariance = fit.covariance[np.ix_(rows, rows)] / np.outer(pixels, pixels)
-        result[edge.element] = values.amount_change(fit.amounts[:, j] / pixels, covariance)
-    return result
-
-
 def _edge_shift(fit: edgefit.EdgeFit, present: list[str]) -> Value:
     """How far the boundary's edges lie above the mean of the grains'; the shifts share what the shapes leave open."""
     if present != list(NAMES):
         return UNKNOWN
     weights = np.array([-0.5, 1.0, -0.5])
     return Value(float(weights @ fit.shift_ev), float(np.sqrt(weights @ fit.shift_covariance @ weights)))
+
+
+def _refusal(fit: edgefit.EdgeFit, grains: GrainShapes | None) -> Flag | None:
+    """Why there is no ratio. A misfit that all regions have in common cancels; one that tells them apart does not."""
+    differ = grains is not None and grains.differ
+    if differ and (fit.chi2 > MISFIT_FLAG or (grains is not None and grains.alike is not None)):
+        message = "One set of edge shapes does not describe both grains, so there is no ratio against their mean."
+        return Flag("CORE_LOSS_REFUSED", message)
+    if fit.chi2 <= MISFIT_LIMIT:
+        return None
+    message = f"The edge shapes do not describe the core-loss spectra (reduced chi-squared {fit.chi2:.1f})."
+    return Flag("CORE_LOSS_REFUSED", message)
 
 
 def _doubts(fit: edgefit.EdgeFit, shift: Value, data: EdgeData, plural: Plural | None) -> list[Flag]:

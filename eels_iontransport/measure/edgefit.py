@@ -8,7 +8,7 @@ of composition.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from .deformation import Deformable
 from .leastsquares import minimise
 
 SHIFT_PRIOR_EV = 1.0
+MISFIT_FLAG, MISFIT_LIMIT = 1.5, 4.0  # reduced chi-squared that is told, and that is refused
 _EVALUATIONS = 100
 # Times the true variance: the search begins where the priors still hold the shapes, or it ends in a place of its own.
 _TEMPERED = (1000.0, 30.0)
@@ -32,8 +33,8 @@ class EdgeFit:
     covariance (R K, R K), in the order of amounts.ravel(). window_amounts (R, K): the same from the counts that the
     windows hold over the background, unmixed by the cross-talk of the shapes; a second opinion that leans less on
     their details. shift_ev (R,): how far the edges lie above the recipe's energies, with shift_covariance (R, R).
-    background, model (R, m). chi2: reduced. deformation: of the shapes, in units of the priors, where another fit may
-    start.
+    background, model (R, m). misfit (R,): chi-squared of each. chi2: of all, reduced. deformation: of the shapes, in
+    units of the priors, where another fit may start.
     """
 
     edges: tuple[Edge, ...]
@@ -45,6 +46,7 @@ class EdgeFit:
     shift_covariance: np.ndarray
     background: np.ndarray
     model: np.ndarray
+    misfit: np.ndarray
     chi2: float
     step: str
     deformation: np.ndarray
@@ -54,7 +56,7 @@ class EdgeFit:
         shift = np.array([shift_ev])
         return np.concatenate([edge_shapes.normalised(e, self.energy_ev, shift, self.step) for e in self.edges])
 
-    @property
+    @cached_property
     def cross_talk(self) -> np.ndarray:
         """(K, K), see `edges.cross_talk`."""
         return edge_shapes.cross_talk(self.edges, self.step)
@@ -212,7 +214,8 @@ def fit(
     found = _searched([*map(problem_at, () if start is not None else _TEMPERED), problem], start)
     designs, coefficients = found.solution()
     model = np.einsum("rk,rkm->rm", coefficients, designs)
-    chi2 = float((((counts - model) * problem.weight) ** 2).sum()) * correlation / degrees
+    misfit = (((counts - model) * problem.weight) ** 2).sum(axis=1) * correlation
+    chi2 = float(misfit.sum()) / degrees
     covariance = found.covariance(designs) * max(1.0, chi2)
     fitted, shifts = problem.deformed(found.parameters)
     first = order + 1  # of the edges among the linear parameters of a region
@@ -229,6 +232,7 @@ def fit(
         shift_covariance=covariance[-len(counts) :, -len(counts) :],
         background=background,
         model=model,
+        misfit=misfit,
         chi2=chi2,
         step=step,
         deformation=found.parameters[: problem.shapes_size],

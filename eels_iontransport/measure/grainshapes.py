@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,75 +18,108 @@ from ..data.regions import BOUNDARY, GRAIN_1, GRAIN_2, NAMES
 from ..materials.recipe import Edge
 from . import edgedata, values
 from .edgedata import EdgeData
-from .edgefit import EdgeFit
-from .values import Value
+from .edgefit import MISFIT_FLAG, MISFIT_LIMIT, EdgeFit
+from .edgeways import relative_change, ways
+from .values import UNKNOWN, Value
 
+GRAINS = (GRAIN_1, GRAIN_2)
 SIGNIFICANCE = 3.0
+GAIN_FLAG = 3.0  # times the misfit that a needless parameter takes up; noise alone reaches 2.4 once in a thousand
+LIKELIHOOD = 9.0  # by which the boundary's chi-squared must tell one set of shapes from the other: three sigma
 
 
 @dataclass(frozen=True)
 class GrainShapes:
     """Change of the ratio of two edges at the boundary, with one set of edge shapes for each grain.
 
-    against: boundary over this grain minus one, both with its shapes. change: boundary over the mean of the grains
-    minus one, the boundary seen through the shapes of this grain; what the grains are to each other comes from the fit
-    with shared shapes. difference: ln of (1 + change) with the shapes of grain 1, minus that with those of grain 2, and
-    its error. doubt: half of the difference beyond its error, as an error of ln(1 + change).
+    against: boundary over this grain minus one, both with its shapes; nan where these do not describe the two, and
+    where the boundary has those of the other grain. difference: what ln of the boundary's ratio differs by between the
+    shapes of grain 1 and those of grain 2, beyond what the grains' ratios do with shared shapes, and its error. doubt:
+    the difference beyond its error. gain: by grain, the misfit that shapes of its own take away, in units of what each
+    of their parameters would take up of noise. alike: the grain whose shapes the boundary has, None where it cannot be
+    told.
     """
 
     against: Mapping[str, Value]
-    change: Mapping[str, Value]
     difference: Value
     doubt: float
-    flags: tuple[Flag, ...] = ()
+    gain: Mapping[str, float]
+    alike: str | None = None
+
+    @property
+    def differ(self) -> bool:
+        """Whether one set of shapes is not enough."""
+        by_ratio = abs(self.difference.value) > SIGNIFICANCE * self.difference.sigma
+        return by_ratio or max(self.gain.values()) > GAIN_FLAG
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        if not self.differ:
+            return ()
+        seen = [
+            f"{100 * value.value:+.1f} % against {name.replace('_', ' ')}"
+            for name, value in self.against.items()
+            if math.isfinite(value.value)
+        ]
+        message = "The edges of the two grains differ in fine structure, so the change against their mean means little"
+        message += f"; with a grain's own edge shapes it is {' and '.join(seen)}" if seen else ""
+        message += f", and the boundary's are those of {self.alike.replace('_', ' ')}." if self.alike else "."
+        return (Flag("GRAIN_SHAPES_DIFFER", message),)
 
 
 def grain_shapes(
     data: EdgeData, edges: tuple[Edge, ...], pair: list[int], masks: Mapping[str, np.ndarray], shared: EdgeFit
 ) -> GrainShapes:
-    """masks: pixels of all three regions. shared: the fit of them with common shapes, where these fits begin.
+    """masks: pixels of all three regions. shared: the fit of them with common shapes.
 
-    The error of the difference follows from what the shared fit gains in certainty (J. A. Hausman, Econometrica 46
-    (1978) 1251), the two fits being taken as fully anticorrelated; it is no less than that of the grains' ratio.
+    Where the shapes differ and it cannot be told which of them the boundary has, the errors hold the doubt. That of the
+    difference follows from what the shared fit gains in certainty (J. A. Hausman, Econometrica 46 (1978) 1251), the two
+    fits being taken as fully anticorrelated; it is no less than that of the grains' ratio.
     """
-    order = {name: i for i, name in enumerate(NAMES)}
     common, common_covariance = values.log_ratios(shared.amounts, shared.covariance, pair)
-    against, change, moved, freedom = {}, {}, [], []
-    for name, other in ((GRAIN_1, GRAIN_2), (GRAIN_2, GRAIN_1)):
-        own = edgedata.joint_fit(data, [masks[name], masks[BOUNDARY]], edges, start=shared)
-        by_shape, error = _step(*values.log_ratios(own.amounts, own.covariance, pair), 1, 0)
-        by_window = values.log_ratios(own.window_amounts, own.covariance, pair)[0]
-        before, before_error = _step(common, common_covariance, order[BOUNDARY], order[name])
-        step = values.mean([by_shape, by_window[1] - by_window[0]], error)
-        others = math.exp(common[order[other]] - common[order[name]])
-        against[name] = _less_one(step.value, step.sigma)
-        change[name] = _less_one(step.value - math.log(0.5 * (1 + others)), step.sigma)
-        moved.append(by_shape - before)
+    start = shared if shared.chi2 <= MISFIT_FLAG else None  # a poor fit is no place to begin
+    against, gain, moved, freedom = {}, {}, [], []
+    fits = {n: edgedata.joint_fit(data, [masks[n], masks[BOUNDARY]], edges, start=start) for n in GRAINS}
+    for name, own in fits.items():
+        both = [_place(name), _place(BOUNDARY)]
+        gain[name] = float((shared.misfit[both].sum() - own.misfit.sum()) / (own.deformation.size * own.chi2))
+        against[name] = UNKNOWN
+        if own.chi2 <= MISFIT_LIMIT:
+            several = ways(data, [masks[name], masks[BOUNDARY]], edges, own)
+            against[name] = relative_change(several, pair, (0, 1, 0))
+        step, error = _step(*values.log_ratios(own.amounts, own.covariance, pair), 1, 0)
+        before, before_error = _step(common, common_covariance, _place(BOUNDARY), _place(name))
+        moved.append(step - before)
         freedom.append(math.sqrt(max(error**2 - before_error**2, 0.0)))
-    grains_error = _step(common, common_covariance, order[GRAIN_2], order[GRAIN_1])[1]
+    grains_error = _step(common, common_covariance, _place(GRAIN_2), _place(GRAIN_1))[1]
     difference = Value(moved[0] - moved[1], max(sum(freedom), grains_error))
-    doubt = 0.5 * math.sqrt(max(difference.value**2 - difference.sigma**2, 0.0))
-    return GrainShapes(against, change, difference, doubt, _flags(change, difference))
+    doubt = math.sqrt(max(difference.value**2 - difference.sigma**2, 0.0))
+    found = GrainShapes(against, difference, doubt, gain, _alike(fits))
+    if not found.differ:
+        return found
+    return replace(found, against={name: _where_shapes_differ(v, name, found) for name, v in against.items()})
+
+
+def _where_shapes_differ(against: Value, grain: str, found: GrainShapes) -> Value:
+    if found.alike is None:
+        return Value(against.value, math.hypot(against.sigma, (1 + against.value) * found.doubt))
+    return against if found.alike == grain else UNKNOWN
+
+
+def _alike(fits: Mapping[str, EdgeFit]) -> str | None:
+    """The grain whose shapes describe the boundary, which is the second region of each fit, clearly better."""
+    (one, first), (two, second) = ((name, float(fit.misfit[1])) for name, fit in fits.items())
+    scale = max(1.0, min(fit.chi2 for fit in fits.values()))
+    if abs(first - second) < LIKELIHOOD * scale:
+        return None
+    return one if first < second else two
+
+
+def _place(name: str) -> int:
+    return NAMES.index(name)
 
 
 def _step(logarithms: np.ndarray, covariance: np.ndarray, to: int, start: int) -> tuple[float, float]:
     """How far the logarithm of a ratio goes from one region to another, and its error."""
     variance = covariance[to, to] + covariance[start, start] - 2 * covariance[to, start]
     return float(logarithms[to] - logarithms[start]), math.sqrt(max(float(variance), 0.0))
-
-
-def _less_one(logarithm: float, sigma: float) -> Value:
-    """A factor minus one, from its logarithm."""
-    factor = math.exp(logarithm)
-    return Value(factor - 1, factor * sigma)
-
-
-def _flags(change: Mapping[str, Value], difference: Value) -> tuple[Flag, ...]:
-    if not abs(difference.value) > SIGNIFICANCE * difference.sigma:
-        return ()
-    one, two = (100 * change[name].value for name in (GRAIN_1, GRAIN_2))
-    message = (
-        f"The ratio changes by {one:+.1f} % with the edge shapes of grain 1 and by {two:+.1f} % with those of grain 2: "
-        "their edges differ in fine structure, so see the change against each grain."
-    )
-    return (Flag("GRAIN_SHAPES_DIFFER", message),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -77,17 +77,18 @@ def relative_sigma(amounts: np.ndarray, covariance: np.ndarray, pair: list[int])
     return float(np.sqrt(flat @ covariance @ flat))
 
 
-def cross_talk_doubt(intensities: np.ndarray, cross_talk: np.ndarray, pair: list[int]) -> float:
-    """What `relative_change` changes by with the cross-talk (K, K) of window intensities (3, K), see CROSS_TALK_DOUBT.
+def cross_talk_doubt(intensities: np.ndarray, cross_talk: np.ndarray, number: Callable[[np.ndarray], float]) -> float:
+    """What a number made of amounts changes by with the cross-talk (K, K) of windows, see CROSS_TALK_DOUBT.
 
-    It is in proportion to the change: equal regions stay equal whatever the cross-talk.
+    intensities: (R, K) in the windows; `number` gets the amounts. For the change of a ratio this is in proportion to
+    the change: equal regions stay equal whatever the cross-talk.
     """
     changes = []
     for i, j in zip(*np.nonzero(~np.eye(len(cross_talk), dtype=bool))):
         other = cross_talk.copy()
         other[i, j] *= 1 + CROSS_TALK_DOUBT
-        changes.append(relative_change(unmixed(intensities, other), pair))
-    return float(np.linalg.norm(np.array(changes) - relative_change(unmixed(intensities, cross_talk), pair)))
+        changes.append(number(unmixed(intensities, other)))
+    return float(np.linalg.norm(np.array(changes) - number(unmixed(intensities, cross_talk))))
 
 
 def unmixed(intensities: np.ndarray, cross_talk: np.ndarray) -> np.ndarray:

@@ -75,7 +75,8 @@ def window_ratios(
     """masks: pixels of the regions that have some. fit: of their sums, for cross-talk and shifts of the edges.
 
     background_window_ev: in place of the published one. Plural scattering is set aside where `data` has it. The errors
-    of the unmixed changes hold counting noise, the doubt of the cross-talk and half of what the two backgrounds differ.
+    of the unmixed changes hold counting noise, the doubt of the cross-talk, and a doubt of the background: half of what
+    the two backgrounds differ by for the one nearer the edges, all of it for the one that is carried twice as far.
     Raises UnusableInput where the axis does not hold the published windows.
     """
     measure = _Windows(data, edges, pair, masks, fit)
@@ -90,8 +91,8 @@ def window_ratios(
     flags = _flags(published, alternative, edge)
     if alternative is None:
         return Backgrounds(published, None, flags)
-    doubt = 0.5 * (alternative.unmixed_change.value - published.unmixed_change.value)
-    return Backgrounds(_doubted(published, doubt), _doubted(alternative, doubt), flags)
+    doubt = alternative.unmixed_change.value - published.unmixed_change.value
+    return Backgrounds(_doubted(published, doubt), _doubted(alternative, 0.5 * doubt), flags)
 
 
 class _Windows:
@@ -130,7 +131,7 @@ class _Windows:
         inverse = np.linalg.inv(self.fit.cross_talk)
         own = coreloss.Intensities(moved.value @ inverse.T, inverse @ moved.covariance @ inverse.T)
         unmixed = _change(own, pair)
-        doubt = values.cross_talk_doubt(moved.value, self.fit.cross_talk, pair)
+        doubt = values.cross_talk_doubt(moved.value, self.fit.cross_talk, partial(values.relative_change, pair=pair))
         unmixed = Value(unmixed.value, math.hypot(unmixed.sigma, doubt))
         return replace(found, relative_change=_change(plain, pair), unmixed_change=unmixed)
 
