@@ -56,6 +56,15 @@ def test_centre_error_covers(sigma):
     assert np.mean(np.abs(pulls) < 2) > 0.88
 
 
+@pytest.mark.parametrize("sigma", [0.05, 0.02])
+def test_centre_error_of_a_step_covers(sigma):
+    pulls = []
+    for seed in range(60):
+        found = find(POSITION, *profile(seed, rise=0.3, width=0.01, sigma=sigma, centre=10.13))
+        pulls.append((found.centre_nm - 10.13) / found.centre_sigma_nm)
+    assert 0.6 < np.std(pulls) < 1.4
+
+
 @pytest.mark.parametrize("ramp", [0.0, 0.2])
 def test_nothing_is_invented_in_a_uniform_line(ramp):
     invented = [find(POSITION, *profile(seed, ramp=ramp)).regions for seed in range(100)]
