@@ -132,8 +132,8 @@ def _passes(
         shape = " x ".join(str(length) for length in counts.shape)
         raise UnusableInput(f"'{name}' is a sequence of maps ({shape} values); give passes along one line.")
     axis = kept[0]
-    shape = (counts.shape[0], counts.shape[axis], counts.shape[-1])
-    return counts.reshape(shape), [calibrations[axis], calibrations[-1]]
+    passes = counts.reshape(counts.shape[0], counts.shape[axis], counts.shape[-1])
+    return passes, [calibrations[axis], calibrations[-1]]
 
 
 def _energy_axis(calibration: Calibration, size: int, name: str) -> EnergyAxis:
