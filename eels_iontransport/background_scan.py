@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .decomposition.engine import Stop, never
-from .decomposition.fitting import Setup
-from .decomposition.profile import profile
+from .decomposition.engine import fit as fit_again
+from .decomposition.fitting import Setup, pose
+from .decomposition.information import information
 from .decomposition.result import Decomposition
 from .quantity import number_or_none
 from .shift import shift_peak
@@ -92,9 +92,9 @@ def scan_backgrounds(
     """
     peak = shift_peak(sums.recipe)
     specifications = [*other_windows(main), *other_backgrounds(sums.recipe, main, sums.tail is not None)]
-    centres, spectra = together.value(peak, "centre_mev"), list(sums.groups.values())
+    centres = together.value(peak, "centre_mev")
     (setup, refitted), *fits = fits_from(sums, [main, *specifications], together, should_stop)
-    variance = _variance(setup, refitted, spectra, peak, weights, should_stop)
+    variance = _variance(setup, refitted, sums, peak, weights)
     criterion = _criterion(main, together)
     found = []
     for specification, (setup, fit) in zip(specifications, fits):
@@ -106,7 +106,7 @@ def scan_backgrounds(
         plausible = bool(fit.described.all() and not bic > VERY_STRONG)
         ratio = np.nan
         if plausible and np.isfinite(own).all():
-            ratio = _variance(setup, fit, spectra, peak, weights, should_stop) / variance
+            ratio = _variance(setup, fit, sums, peak, weights) / variance
             plausible = bool(np.isfinite(ratio))
         found.append(Alternative(specification, own, _reduced(fit), bic, ratio, plausible))
     return BackgroundScan(main, centres, _reduced(together), tuple(found))
@@ -121,14 +121,14 @@ def main_specification(sums: Sums, mode: str, order: int | None, response: str |
     return Specification(mode, "", (low, high), order, response, True if sums.aloof is not None else None)
 
 
-def _variance(
-    setup: Setup | None, fit: object, spectra: Sequence[Any], peak: str, weights: np.ndarray, should_stop: Stop
-) -> float:
-    """Variance of a sum of the centres by its profile; nan where that has no ends."""
+def _variance(setup: Setup | None, fit: object, sums: Sums, peak: str, weights: np.ndarray) -> float:
+    """Variance of a sum of the centres that is to be expected, limits considered; nan with a centre at its limit."""
     if setup is None or not isinstance(fit, Decomposition):
         return np.nan
-    found, _ = profile(setup, spectra, fit, peak, weights[None], should_stop, roughly=True)
-    return float(found.sigma[0] ** 2)
+    posed = pose(setup, list(sums.groups.values()), start=fit)
+    told = information(posed.layout, posed.data, fit_again(posed.layout, posed.data, posed.starts))
+    row = told.of_centres(fit.index(peak), weights)
+    return np.nan if row is None else float(row @ told.expected_covariance @ row)
 
 
 def _centres(fit: Decomposition, peak: str) -> np.ndarray:

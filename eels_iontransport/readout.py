@@ -225,11 +225,11 @@ def _with_all_parts(shifts: dict[str, Any], study: ShiftUncertainty, reference: 
     for name in study.names:
         centre = study.of_centre(name)
         if shifts[f"{name}_mev"]["value"] is not None:
-            result[f"{name}_mev"] = quantity(centre.value, centre.sigma, "meV", centre.interval)
+            result[f"{name}_mev"] = quantity(centre.value, centre.sigma, "meV")
     for key, against in {"blue_shift_mev": reference, **{f"shift_vs_{name}_mev": name for name in GRAINS}}.items():
         found = study.of_shift(against)
         if found is not None and shifts[key]["value"] is not None:
-            result[key] = quantity(found.value, found.sigma, "meV", found.interval)
+            result[key] = quantity(found.value, found.sigma, "meV")
     return {**result, "uncertainty": study.to_dict(reference)}
 
 

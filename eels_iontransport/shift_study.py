@@ -14,6 +14,7 @@ from .data.regions import BOUNDARY
 from .decomposition.engine import Stop, never
 from .decomposition.fitting import Setup
 from .decomposition.profile import Profile, profile
+from .decomposition.resampling import Resampled, bootstrap
 from .decomposition.result import Decomposition
 from .materials import Recipe
 from .measure.alignment import Aligned
@@ -24,6 +25,8 @@ from .shift import shift_peak
 from .shift_uncertainty import BACKGROUND, ShiftUncertainty, references, sums_of_centres
 from .specification import Specification
 from .specification_curve import Sums
+
+BOOTSTRAPS = 100  # a standard deviation is then known to 7 %
 
 
 def can_be_studied(recipe: Recipe, mode: str, groups: Mapping[str, Aligned]) -> bool:
@@ -52,31 +55,41 @@ class ShiftStudy:
     def preferred_order(self) -> int | None:
         """Order of the background that the data prefer, None for the vacuum tail."""
         make = partial(prefer_background, self._sums, self._main, self.together, self.should_stop)
-        order: int | None = self._recall("preferred background", self.together, make)
+        order: int | None = self._recall("preferred background", make)
         return order
 
-    def uncertainty(self) -> tuple[Decomposition, ShiftUncertainty]:
-        """How uncertain the shift is; and the fit, which is another where the profile found a better optimum."""
+    def uncertainty(self) -> ShiftUncertainty:
+        """How uncertain the shift is."""
         names, rows = tuple(self.groups), sums_of_centres(tuple(self.groups))
-        shifts, together = self._profile(self.together, rows[len(names) :])
-        centres, together = self._profile(together, rows[: len(names)])
-        scan = self._scan(together, rows[len(names)])
-        parts = {BACKGROUND: scan.sigma(rows, np.concatenate([centres.sigma, shifts.sigma]))}
-        return together, ShiftUncertainty(names, centres, shifts, scan, parts)
+        values = rows @ self.together.value(shift_peak(self.setup.recipe), "centre_mev")
+        drawn = self._drawn()
+        sigma = np.array([drawn.spread(row)[0] for row in rows])
+        failed = np.isnan(sigma)
+        if failed.any():
+            sigma[failed] = self._profile(rows[failed]).sigma
+        scan = self._scan(rows[len(names)])
+        return ShiftUncertainty(names, values, sigma, failed, scan, {BACKGROUND: scan.sigma(rows, sigma)})
 
-    def _profile(self, together: Decomposition, rows: np.ndarray) -> tuple[Profile, Decomposition]:
+    def _drawn(self) -> Resampled:
         peak, spectra = shift_peak(self.setup.recipe), list(self.groups.values())
-        make = partial(profile, self.setup, spectra, together, peak, rows, self.should_stop)
-        found: tuple[Profile, Decomposition] = self._recall(("profile", rows.tobytes()), together, make)
-        return found
+        options: dict[str, Any] = {"should_stop": self.should_stop, "fitted": self.together}
+        make = partial(bootstrap, self.setup, spectra, peak, BOOTSTRAPS, **options)
+        drawn: Resampled = self._recall("bootstraps", make)
+        return drawn
 
-    def _scan(self, together: Decomposition, weights: np.ndarray) -> BackgroundScan:
-        make = partial(scan_backgrounds, self._sums, self._main, together, weights, self.should_stop)
-        scan: BackgroundScan = self._recall("backgrounds", together, make)
+    def _profile(self, rows: np.ndarray) -> Profile:
+        peak, spectra = shift_peak(self.setup.recipe), list(self.groups.values())
+        make = partial(profile, self.setup, spectra, self.together, peak, rows, self.should_stop)
+        found: tuple[Profile, Decomposition] = self._recall(("profile", rows.tobytes()), make)
+        return found[0]
+
+    def _scan(self, weights: np.ndarray) -> BackgroundScan:
+        make = partial(scan_backgrounds, self._sums, self._main, self.together, weights, self.should_stop)
+        scan: BackgroundScan = self._recall("backgrounds", make)
         return scan
 
-    def _recall(self, name: Any, together: Decomposition, make: Callable[[], Any]) -> Any:
-        return self.memory.recall((name, Itself(together), Itself(self.tail), Itself(self.aloof)), make)
+    def _recall(self, name: Any, make: Callable[[], Any]) -> Any:
+        return self.memory.recall((name, Itself(self.together), Itself(self.tail), Itself(self.aloof)), make)
 
     @property
     def _main(self) -> Specification:

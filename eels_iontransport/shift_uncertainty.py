@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,88 +10,65 @@ from typing import Any
 import numpy as np
 
 from .background_scan import BackgroundScan
-from .decomposition.profile import Profile
+from .quantity import number_or_none
 from .shift import REFERENCES, weights
 
 BACKGROUND, RESPONSE, REGIONS = "background", "response", "regions"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Sum:
-    """A weighted sum of the centres: value, 68 % interval of counting noise alone, and all of it; in meV."""
+    """A weighted sum of the centres and its standard deviations, in meV: of counting noise, and of all that is not."""
 
     value: float
-    statistical: tuple[float, float]
+    statistical: float
     systematic: float
 
     @property
-    def statistical_sigma(self) -> float:
-        return 0.5 * (self.statistical[1] - self.statistical[0])
-
-    @property
     def sigma(self) -> float:
-        return float(np.hypot(self.statistical_sigma, self.systematic))
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Each side with the systematic part."""
-        low, high = self.statistical
-        return (
-            self.value - float(np.hypot(self.value - low, self.systematic)),
-            self.value + float(np.hypot(high - self.value, self.systematic)),
-        )
+        return math.hypot(self.statistical, self.systematic)
 
 
 @dataclass(frozen=True, eq=False)
 class ShiftUncertainty:
     """Of the centres of n regions and their shifts by reference.
 
-    names: of the regions, in the order of the centres. centres: their intervals. shifts: those of the shifts, in the
-    order of `references`.
-    parts: by name, standard deviations (n + references,) in meV of the centres and then of the shifts.
+    names: of the regions, in the order of the centres. All arrays are (n + references,) in meV, the centres and then
+    the shifts in the order of `references`; nan where there is none. statistical: standard deviations, by bootstrap or,
+    where that failed, by profile. parts: standard deviations that are not counting noise, by name.
     """
 
     names: tuple[str, ...]
-    centres: Profile
-    shifts: Profile
+    values: np.ndarray
+    statistical: np.ndarray
+    by_profile: np.ndarray
     scan: BackgroundScan
     parts: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    @property
-    def references(self) -> tuple[str, ...]:
-        return references(self.names)
-
-    def systematic(self, place: int) -> float:
-        """All parts that are not counting noise, of a centre or shift."""
-        return float(np.sqrt(sum(part[place] ** 2 for part in self.parts.values())))
-
     def of_shift(self, reference: str) -> Sum | None:
         """The shift against a reference; None where a region is missing."""
-        if reference not in self.references:
-            return None
-        i = self.references.index(reference)
-        return self._sum(self.shifts, i, self.systematic(len(self.names) + i))
+        found = references(self.names)
+        return self._sum(len(self.names) + found.index(reference)) if reference in found else None
 
     def of_centre(self, name: str) -> Sum:
         """The centre of a region."""
-        i = self.names.index(name)
-        return self._sum(self.centres, i, self.systematic(i))
+        return self._sum(self.names.index(name))
 
-    def _sum(self, profile: Profile, i: int, systematic: float) -> Sum:
-        return Sum(float(profile.value[i]), (float(profile.low[i]), float(profile.high[i])), systematic)
+    def _sum(self, place: int) -> Sum:
+        systematic = math.sqrt(sum(float(part[place]) ** 2 for part in self.parts.values()))
+        return Sum(float(self.values[place]), float(self.statistical[place]), systematic)
 
     def to_dict(self, reference: str) -> dict[str, Any]:
         """The parts of one shift, and what it is with other windows and backgrounds: for JSON."""
-        shift = self.of_shift(reference)
-        if shift is None or not np.isfinite(shift.statistical_sigma):
+        shift, row = self.of_shift(reference), weights(reference, self.names)
+        if shift is None or row is None:
             return {}
-        i = len(self.names) + self.references.index(reference)
-        row = weights(reference, self.names)
-        assert row is not None
+        place = len(self.names) + references(self.names).index(reference)
         return {
-            "statistical_mev": shift.statistical_sigma,
-            "systematic_mev": shift.systematic,
-            "parts_mev": {name: float(part[i]) for name, part in self.parts.items()},
+            "statistical_mev": number_or_none(shift.statistical),
+            "statistical_by": "profile" if self.by_profile[place] else "bootstrap",
+            "systematic_mev": number_or_none(shift.systematic),
+            "parts_mev": {name: number_or_none(float(part[place])) for name, part in self.parts.items()},
             "backgrounds": self.scan.to_dict(row),
         }
 

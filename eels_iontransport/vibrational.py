@@ -148,8 +148,7 @@ def measure_vibrations(
         model, _, together = fitted
         if settled and can_be_studied(recipe, mode, groups):
             progress(0, 1, "Studying the shift")
-            together, shift = _study(fitted, groups, prepared, memory, should_stop).uncertainty()
-            memory.last["together", *groups] = together
+            shift = _study(fitted, groups, prepared, memory, should_stop).uncertainty()
         presence = test_groups(model, groups, memory, should_stop)
     except UnusableInput as fault:
         if windows_mev is not None:

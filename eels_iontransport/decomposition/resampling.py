@@ -22,7 +22,7 @@ from ..measure.alignment import Aligned
 from .engine import Fits, Stop, draw, fit, never
 from .fitting import Posed, Setup, pose
 from .problem import Data, Layout
-from .result import misfit_stretch
+from .result import Decomposition, misfit_stretch
 
 MINIMUM = 20  # fewer bootstraps give no interval
 ENOUGH = 0.9  # of the bootstraps have to succeed: those that fail are the tails, and sigma without them is too small
@@ -81,25 +81,28 @@ def bootstrap(
     seed: int = 0,
     should_stop: Stop = never,
     tell: Callable[[int], None] = lambda done: None,
+    fitted: Decomposition | None = None,
 ) -> Resampled:
     """Draw and fit the spectra again, as fit_together fits them, and keep the centres of one peak.
 
     The first AT_A_TIME are fitted from the fitted values alone and from all starts. If that ever makes a difference of
     MISSED, all the others are fitted from all starts too, else the fitted values are start enough.
-    tell: how many are done. Raises UnusableInput, and Cancelled when should_stop says so.
+    tell: how many are done. fitted: what fit_together found, to draw around and begin every fit at, and nowhere else.
+    Raises UnusableInput, and Cancelled when should_stop says so.
     """
     if count < MINIMUM:
         raise UnusableInput(f"{count} bootstraps are too few for an interval; take {MINIMUM} at least.")
-    source = _Source.of(setup, pose(setup, spectra, should_stop), should_stop)
+    posed = pose(setup, spectra, should_stop, fitted)
+    source = _Source.of(setup, posed, should_stop)
     line = [p.name for p in setup.recipe.peaks].index(peak)
     random = np.random.default_rng(seed)
     centres = np.full((count, len(spectra)), np.nan)
-    every_start = True
+    every_start = fitted is None
     for first in range(0, count, AT_A_TIME):
         size = min(AT_A_TIME, count - first)
         drawn = source.drawn(size, random)
         fits = source.fitted(*drawn, every_start, should_stop)
-        if first == 0:
+        if first == 0 and every_start:
             alone = source.fitted(*drawn, False, should_stop)
             every_start = bool((alone.cost - fits.cost > MISSED).any())
         centres[first : first + size, source.rows] = _centres(source.layout, fits, line, size)
