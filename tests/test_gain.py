@@ -118,7 +118,7 @@ def test_no_count_is_compared_with_a_number_of_counts(dose, mode):
     assert differences(one, other, ALIKE) == []
 
 
-@pytest.mark.parametrize("without", [("zlp",), ("aloof",), ("core_loss", "valence")])
+@pytest.mark.parametrize("without", [("zlp",), ("core_loss", "valence")])
 def test_a_session_that_lacks_inputs(without):
     inputs = {role: spectra for role, spectra in simulated().items() if role not in without}
     one, other = (readout(evaluated(inputs, "shared", f)) for f in (1.0, ALIKE))
