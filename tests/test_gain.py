@@ -20,9 +20,8 @@ from eels_iontransport.simulation.session import DEFAULT_EXPOSURES, acquire_all
 FACTORS = (7.0, 1 / 50)
 VIBRATIONS = (Role.VIBRATIONAL, Role.ALOOF, Role.ZLP)
 MODES = ("shared", "wide", "published")
-ALIKE = (
-    1 / 64
-)  # a power of two rounds nothing but logarithms: searches take nearly the same way, where they are long too
+# A power of two rounds nothing but logarithms: long searches take nearly the same way, too.
+ALIKE = 1 / 64
 PRECISE, PRECISION = 1e-6, 1e-5  # of centres and compositions; of all else, the uncertainties of centres among them ...
 OF_SIGMA = 1e-4  # ... and of the sigma of each, as the place of a minimum is found to a billionth of chi-squared
 SIGMA_ITSELF = 1e-3  # of single rows, whose chi-squared may be flat
