@@ -201,25 +201,15 @@ def _shift(setup: Setup, spectra: Sequence[Aligned], weights: np.ndarray, should
 def _candidates(
     component: str, trials: Sequence[Trial], shifts: Sequence[tuple[float, float]]
 ) -> tuple[Candidate, ...]:
-    """With AICc and BIC."""
-    correlation, misfit = trials[-1].setup.noise.correlation, trials[-1].reduced_chi2
-    n = trials[-1].channels
+    """With AICc and BIC; the misfit is that of the largest model whose fit came to an end."""
+    misfit = next((t.reduced_chi2 for t in reversed(trials) if np.isfinite(t.reduced_chi2)), np.nan)
+    correlation, n = trials[-1].setup.noise.correlation, trials[-1].channels
     candidates = []
     for trial, (shift, sigma) in zip(trials, shifts):
         names = tuple(peak.name for peak in trial.setup.recipe.peaks if peak.component == component)
-        k, chi2 = trial.parameters, trial.cost / misfit
-        aicc = chi2 + 2 * k * (1 + (k + 1) / (n - k - 1)) if n > k + 1 else np.nan
-        bic = chi2 + k * float(np.log(n))
-        numbers = (
-            trial.cost * correlation,
-            trial.reduced_chi2,
-            k,
-            aicc,
-            bic,
-            trial.added_mev,
-            shift,
-            sigma,
-            trial.is_line,
-        )
-        candidates.append(Candidate(names, *numbers))
+        k, scaled = trial.parameters, trial.cost / misfit
+        aicc = scaled + 2 * k * (1 + (k + 1) / (n - k - 1)) if n > k + 1 else np.nan
+        bic = scaled + k * float(np.log(n))
+        chi2s = (trial.cost * correlation, trial.reduced_chi2, k, aicc, bic)
+        candidates.append(Candidate(names, *chi2s, trial.added_mev, shift, sigma, trial.is_line))
     return tuple(candidates)

@@ -13,6 +13,7 @@ from scipy.ndimage import convolve1d
 from eels_iontransport import materials
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.noise import NoiseModel, given
+from eels_iontransport.decomposition import peak_trials
 from eels_iontransport.decomposition.engine import Cancelled
 from eels_iontransport.decomposition.fitting import Setup, fit_aloof, fit_together
 from eels_iontransport.decomposition.peak_count import Candidate, PeakCount, count_aloof_peaks, count_phononic_peaks
@@ -208,6 +209,15 @@ def test_the_published_rule(reduced, is_line, chosen):
     assert found.chosen == chosen
     comparable = chosen is not None and np.isfinite(reduced[1])
     assert bool(found.flags) == (comparable and chosen != 3)
+
+
+def test_criteria_do_without_a_fit_that_came_to_no_end(monkeypatch):
+    ended = peak_trials.Trial.cost.fget
+    monkeypatch.setattr(
+        peak_trials.Trial, "cost", property(lambda t: np.nan if len(t.setup.recipe.peaks) == 4 else ended(t))
+    )
+    found = count_aloof_peaks(setup_of(), aloof_of(), given(1.0))
+    assert np.isnan(found.candidates[-1].bic) and choices(found) == (3, 3, 3)
 
 
 def test_criteria_choose_the_smallest():
