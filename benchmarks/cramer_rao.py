@@ -14,7 +14,7 @@ from eels_iontransport.decomposition.response import from_vacuum
 from eels_iontransport.materials import load
 from eels_iontransport.prepared import prepare
 from eels_iontransport.shift import MEAN, weights
-from eels_iontransport.specification_curve import vacuum_tail
+from eels_iontransport.specification_curve import tail_of
 
 from .referee_lines import AXIS, DOSE_1, PIXELS, POLARITONS, Condition, masks, regions, session
 
@@ -29,7 +29,7 @@ def bound(condition: Condition) -> float:
     line, aloof, vacuum = (prepared[role] for role in ("vibrational", "aloof", "zlp"))
     zero_loss, spectra = vacuum.total(), [line.total(mask) for mask in masks().values()]
     assert zero_loss is not None
-    tail = vacuum_tail(load("lco"), vacuum, zero_loss)
+    tail = tail_of(load("lco"), vacuum.noise, zero_loss)
     setup = Setup(load("lco"), "shared", line.noise, from_vacuum(zero_loss.energy_mev, zero_loss.counts), tail=tail)
     shapes = fit_aloof(replace(setup, noise=aloof.noise), aloof.total())[1]
     truth = np.array([value for m in POLARITONS for value in (m.centre_mev, m.sigma_mev, m.gamma_mev)])

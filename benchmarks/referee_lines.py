@@ -1,7 +1,8 @@
 """Line scans made without any code of the analysis: intrinsic lines convolved on a fine grid, with known shifts.
 
-The response has the tails fitted to measured spectra; the intrinsic lines are Lorentzians convolved with Gaussians, by
-scipy. Every pixel has an energy zero of its own, and as many electrons as Poisson gives.
+The response has the tails fitted to measured spectra. The intrinsic lines are Lorentzians convolved with Gaussians, by
+scipy, with their gains at room temperature. Every pixel has an energy zero of its own, and as many electrons as Poisson
+gives.
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ REGIONS = Regions(*(Region(STEP_NM * PIXELS * i, STEP_NM * (PIXELS * (i + 1) - 0
 GRAINS_MEV = (49.55, 49.65)  # LDO centres of the grains
 LDO = 1  # of the phonons
 
+THERMAL_MEV = 0.0861733 * 298.0  # k T
+
 _FINE_MEV, _FROM_MEV, _TO_MEV = 0.05, -300.0, 400.0
 
 
 @dataclass(frozen=True)
 class Mode:
-    """An intrinsic line: centre, Gaussian and Lorentzian width (sigma, half width) in meV, area per zero-loss electron."""
+    """An intrinsic line: centre, sigma and gamma (half width) in meV, and area of the losses per zero-loss electron."""
 
     centre_mev: float
     sigma_mev: float
@@ -157,6 +160,8 @@ def _integral(mode: Mode | None, fwhm_mev: float) -> np.ndarray:
         density = np.interp(energy, _FINE_MEV * (np.arange(seen.size) - seen.size // 2), seen)
     else:
         line = voigt_profile(energy - mode.centre_mev, mode.sigma_mev, mode.gamma_mev)
+        gain = voigt_profile(energy + mode.centre_mev, mode.sigma_mev, mode.gamma_mev)
+        line = line + gain * np.exp(np.minimum(energy, 0.0) / THERMAL_MEV)
         density = fftconvolve(line, seen, mode="same") * _FINE_MEV
     return np.cumsum(density) * _FINE_MEV
 

@@ -9,8 +9,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 from multiprocessing import get_context
 
 import numpy as np
@@ -62,9 +61,7 @@ def outcome(task: tuple[Condition, int, str]) -> Outcome:
     if shift["value"] is None or shift["sigma"] is None:
         return Outcome(condition, math.nan, math.nan, False, flags)
     low, high = shift["interval_68"]
-    return Outcome(
-        condition, shift["value"] - taken.shift_mev, shift["sigma"], low <= taken.shift_mev <= high, flags
-    )
+    return Outcome(condition, shift["value"] - taken.shift_mev, shift["sigma"], low <= taken.shift_mev <= high, flags)
 
 
 def outcomes(conditions: Sequence[Condition], seeds: Sequence[int], mode: str = "shared") -> list[Outcome]:
@@ -102,7 +99,8 @@ def _bias(results: Sequence[Outcome], mode: str = "shared", bound_mev: float = B
         errors = _of(results, shift)
         error = errors.std(ddof=1) / math.sqrt(errors.size)
         name = f"{mode}, dose 10: bias at a shift of {shift:g}"
-        found.append(Figure(name, "meV", float(errors.mean()), -bound_mev, bound_mev, f"+- {error:.3f} of {errors.size}"))
+        spread = f"+- {error:.3f} of {errors.size}"
+        found.append(Figure(name, "meV", float(errors.mean()), -bound_mev, bound_mev, spread))
     known = _known(results)
     truth = np.array([r.condition.shift_mev for r in known])
     value = truth + np.array([r.error for r in known])
@@ -154,10 +152,8 @@ def _elsewhere() -> list[Figure]:
 
 
 def _widths() -> list[Figure]:
-    scattered, common = (
-        _share(outcomes([Condition(dose=DOSE_10, width_scatter=scatter)], OTHER_SEEDS), lambda r: WIDTHS_FLAG in r.flags)
-        for scatter in (WIDTH_SCATTER, 0.0)
-    )
+    lines = (outcomes([Condition(dose=DOSE_10, width_scatter=s)], OTHER_SEEDS) for s in (WIDTH_SCATTER, 0.0))
+    scattered, common = (_share(results, lambda r: WIDTHS_FLAG in r.flags) for results in lines)
     return [
         Figure("dose 10: lines with 5 % scatter of widths that are flagged", "", scattered, low=FOUND),
         Figure("dose 10: lines of common widths that are flagged", "", common, high=FALSE),

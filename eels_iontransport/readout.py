@@ -17,7 +17,7 @@ from .data.record import Record
 from .data.regions import BOUNDARY, GRAIN_1, GRAIN_2, NAMES
 from .data.units import mev
 from .materials import Band, Recipe
-from .measure import transport
+from .measure import resolution, temperature, transport
 from .measure.composition import Change
 from .measure.windows import WindowRatios
 from .prepared import Prepared
@@ -42,6 +42,7 @@ class Findings:
     chemistry: Chemistry
     vibrations: Vibrations
     assumptions: transport.Assumptions | None
+    temperature: temperature.Temperature | None = None
 
     @property
     def reports_misfits(self) -> bool:
@@ -77,6 +78,17 @@ class Findings:
         return transport.estimate(blue["value"], blue["sigma"], centre, change[0], change[1], assumptions)
 
     @cached_property
+    def resolution(self) -> resolution.Resolution | None:
+        """The width of the zero-loss peak along a line, beside that of the response."""
+        spectra, model = self.line.spectra, self.vibrations.model
+        if not spectra.is_line:
+            return None
+        response = model.setup.response if model is not None and not model.setup.is_published else None
+        width = np.where(self.line.usable, mev(self.line.zero.fwhm_ev), np.nan)
+        fwhm = response.fwhm_mev if response is not None else None
+        return resolution.measure(spectra.position_nm, width, self.chemistry.regions, fwhm)
+
+    @cached_property
     def flags(self) -> tuple[Flag, ...]:
         return unique(
             [
@@ -85,6 +97,8 @@ class Findings:
                 *self.chemistry.flags,
                 *self.vibrations.flags,
                 *_peak_flags(self),
+                *(self.resolution.flags if self.resolution is not None else ()),
+                *(temperature.check(self.temperature) if self.temperature is not None else ()),
                 *(self.transport.flags if self.transport is not None else ()),
             ]
         )
@@ -110,8 +124,14 @@ def assemble(findings: Findings, provenance: Mapping[str, Any]) -> dict[str, Any
     content: dict[str, Any] = {"schema": SCHEMA, "material": recipe.name, "mode": findings.mode}
     if line.spectra.is_line:
         content["regions"] = regions.to_dict(line.spectra.position_nm) if regions is not None else None
+        place = findings.chemistry.boundary
+        content["boundary"] = place.to_dict() if place is not None else None
     content["zlp"] = _zlp(line)
+    if findings.resolution is not None:
+        content["zlp"] |= findings.resolution.to_dict()
     content["noise"] = line.noise.to_dict()
+    if findings.temperature is not None:
+        content["temperature"] = temperature.to_dict(findings.temperature)
     if line.spectra.is_line and recipe.shift_peak is not None:
         content["ldo_peak"] = findings.shift
     if findings.chemistry.change is not None:
@@ -213,9 +233,10 @@ def _shift(findings: Findings) -> dict[str, Any]:
     result["blue_shift_mev"] = combined({BOUNDARY: 1.0, **weights})
     for name in GRAINS:
         result[f"shift_vs_{name}_mev"] = combined({BOUNDARY: 1.0, name: -1.0})
-    study = findings.vibrations.shift
-    if study is not None:
-        result = _with_all_parts(result, study, reference)
+    behind = findings.vibrations.behind
+    if behind is not None:
+        result = _with_all_parts(result, behind.uncertainty, reference)
+        result |= {"widths": behind.widths.to_dict() if behind.widths is not None else None, "outlook": behind.outlook}
     return {**result, "reference": reference}
 
 

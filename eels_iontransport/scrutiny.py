@@ -68,8 +68,8 @@ def with_specifications(evaluated: Evaluated, should_stop: Stop, progress: Progr
     specifications = [s for family in choices for s in replace(family, references=references)]
     results = specification_curve(sums, specifications, should_stop, progress)
     main = _main(sums, findings.mode, shift["reference"])
-    if findings.vibrations.shift is not None:
-        main = replace(main, background_order=findings.vibrations.shift.scan.main.background_order)
+    if findings.vibrations.behind is not None:
+        main = replace(main, background_order=findings.vibrations.behind.uncertainty.scan.main.background_order)
     curve = [entry(result, result.specification == main) for result in by_shift(results)]
     return evaluated.extended({"specification": curve})
 

@@ -13,10 +13,10 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from .bootstrap import COUNT
-from .chemistry import measure_chemistry
+from .chemistry import Chemistry, measure_chemistry
 from .data.errors import UnusableInput
 from .data.record import Role
-from .data.regions import SPECTRUM, Regions
+from .data.regions import SPECTRUM, Regions, moved
 from .data.spectrum import Spectra
 from .decomposition.engine import Stop, never
 from .decomposition.fitting import MODES
@@ -33,6 +33,7 @@ from .readout import Findings, assemble
 from .rows import RowFits
 from .scrutiny import Evaluated, with_bootstrap, with_sceptic, with_specifications
 from .vibrational import Vibrations, measure_vibrations
+from .warmth import measure_temperature
 
 ROLES = tuple(role.value for role in (Role.VIBRATIONAL, Role.ALOOF, Role.ZLP, Role.VALENCE, Role.CORE_LOSS))
 PREPARED = (Role.VIBRATIONAL.value, Role.ALOOF.value, Role.ZLP.value)
@@ -166,9 +167,11 @@ class Session:
                 should_stop,
                 progress,
                 row_fits=self._rows,
+                moved_masks=moved_masks(line, chemistry),
                 settled=settled,
             )
-        findings = Findings(self.recipe, self.mode, line, chemistry, vibrations, self.assumptions)
+        warmth = measure_temperature(vibrations, prepared.get("zlp"), self._memory) if settled and fits else None
+        findings = Findings(self.recipe, self.mode, line, chemistry, vibrations, self.assumptions, warmth)
         hashes = {role: later.result() for role, later in on_the_way.items()}
         origin = provenance({role: s.spectra for role, s in seen.items()}, self._parameters(vibrations), hashes)
         evaluation = _evaluation(findings, assemble(findings, origin))
@@ -220,6 +223,17 @@ def line_masks(line: Prepared, regions: Regions | None) -> dict[str, np.ndarray]
         return {name: region.mask(line.spectra.position_nm) for name, region in regions}
     stretches = np.array_split(np.arange(rows), min(STRETCHES, rows))
     return {f"stretch_{i + 1}": np.isin(np.arange(rows), part) for i, part in enumerate(stretches)}
+
+
+def moved_masks(
+    line: Prepared, chemistry: Chemistry
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float] | None:
+    """The rows of the regions with the boundary moved by its error, and the part of the change to count."""
+    regions, place = chemistry.regions, chemistry.boundary
+    if regions is None or place is None or not line.spectra.is_line:
+        return None
+    by_error = moved(regions, line.spectra.position_nm, place.centre_sigma_nm)
+    return line_masks(line, by_error.before), line_masks(line, by_error.after), by_error.part
 
 
 def _evaluation(findings: Findings, readout: dict[str, Any]) -> Evaluation:

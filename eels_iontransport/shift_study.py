@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .background_scan import BackgroundScan, main_specification, prefer_background, scan_backgrounds
+from .data.errors import UnusableInput
 from .data.regions import BOUNDARY
 from .decomposition.engine import Stop, never
-from .decomposition.fitting import Setup
+from .decomposition.fitting import Setup, fit_aloof, fit_together
+from .decomposition.layout import KnownShapes
 from .decomposition.profile import Profile, profile
 from .decomposition.resampling import Resampled, bootstrap
+from .decomposition.response import Response, from_vacuum
+from .decomposition.response_draws import response_ensemble
 from .decomposition.result import Decomposition
+from .decomposition.sharing_test import SharedWidths, judge_widths
 from .materials import Recipe
 from .measure.alignment import Aligned
 from .measure.background import Tail
 from .memory import Itself, Memory
 from .prepared import Prepared
 from .shift import shift_peak
-from .shift_uncertainty import BACKGROUND, ShiftUncertainty, references, sums_of_centres
+from .shift_uncertainty import BACKGROUND, REGIONS, RESPONSE, ShiftUncertainty, references, sums_of_centres
 from .specification import Specification
-from .specification_curve import Sums
+from .specification_curve import Sums, tail_of
+
+
+@dataclass(frozen=True, eq=False)
+class MovedGroups:
+    """The sums of the regions with the boundary one error before and after; part: see `data.regions.Moved`."""
+
+    before: Mapping[str, Aligned]
+    after: Mapping[str, Aligned]
+    part: float
+
 
 BOOTSTRAPS = 100  # a standard deviation is then known to 7 %
+VACUUM_DRAWS = 8  # of what is a small part of the whole, and takes long to describe
+ENOUGH = 0.75  # of the draws have to determine a centre
 
 
 def can_be_studied(recipe: Recipe, mode: str, groups: Mapping[str, Aligned]) -> bool:
@@ -39,7 +57,8 @@ class ShiftStudy:
     """What is asked of one fit of the regions; what was asked before is recalled.
 
     setup, order, together: what was fitted, with a background of which order (None: the vacuum tail), and what it gave.
-    groups: the spectra of the regions by name. tail: of the vacuum ZLP. Everything may raise Cancelled.
+    groups: the spectra of the regions by name. vacuum: the ZLP that response and tail are from. moved: the regions an
+    error of the boundary's place away. Everything may raise Cancelled.
     """
 
     setup: Setup
@@ -47,7 +66,8 @@ class ShiftStudy:
     together: Decomposition
     groups: Mapping[str, Aligned]
     aloof: Prepared | None
-    tail: Tail | None
+    vacuum: Prepared | None
+    moved: MovedGroups | None
     memory: Memory
     should_stop: Stop = never
 
@@ -68,7 +88,60 @@ class ShiftStudy:
         if failed.any():
             sigma[failed] = self._profile(rows[failed]).sigma
         scan = self._scan(rows[len(names)])
-        return ShiftUncertainty(names, values, sigma, failed, scan, {BACKGROUND: scan.sigma(rows, sigma)})
+        parts = {BACKGROUND: scan.sigma(rows, sigma)}
+        if self._draws:
+            parts[RESPONSE] = self._recall("responses", partial(self._by_responses, rows))
+        if self.moved is not None:
+            parts[REGIONS] = self._recall(("moved", Itself(self.moved)), partial(self._by_regions, self.moved, rows))
+        return ShiftUncertainty(names, values, sigma, failed, scan, parts)
+
+    @property
+    def widths(self) -> SharedWidths:
+        """Whether the regions may share their widths. Raises UnusableInput."""
+        spectra = list(self.groups.values())
+        make = partial(judge_widths, self.setup, spectra, self.should_stop, self.together)
+        widths: SharedWidths = self._recall("widths", make)
+        return widths
+
+    def _by_responses(self, rows: np.ndarray) -> np.ndarray:
+        """Standard deviations (w,) of sums of the centres over responses that other counts of the vacuum ZLP make."""
+        found = []
+        for response, tail in self._draws:
+            other = replace(self.setup, response=response, tail=None if self.order is not None else tail)
+            found.append(rows @ self._centres(replace(other, polaritons=self._aloof_shapes(other)), self.groups))
+        return _deviation(np.array(found))
+
+    @property
+    def _draws(self) -> list[tuple[Response, Tail | None]]:
+        """Other outcomes of the vacuum ZLP; none where it has no peak."""
+        if self.vacuum is None:
+            return []
+        key = ("vacuum draws", self.setup.recipe.wide_window_mev, Itself(self.vacuum))
+        draws: list[tuple[Response, Tail | None]] = self.memory.recall(
+            key, partial(vacuum_draws, self.setup.recipe, self.vacuum)
+        )
+        return draws
+
+    def _by_regions(self, moved: MovedGroups, rows: np.ndarray) -> np.ndarray:
+        """What an error of the boundary's place makes in sums of the centres, (w,)."""
+        here = rows @ self._centres(self.setup, self.groups)
+        there = [rows @ self._centres(self.setup, groups) - here for groups in (moved.before, moved.after)]
+        return np.nan_to_num(moved.part * np.sqrt(np.mean(np.square(there), axis=0)))
+
+    def _centres(self, setup: Setup, groups: Mapping[str, Aligned]) -> np.ndarray:
+        """Centres (n,) from the optimum on, nan for those that are not determined."""
+        peak = shift_peak(setup.recipe)
+        try:
+            fit = fit_together(setup, list(groups.values()), self.should_stop, self.together)
+        except UnusableInput:
+            return np.full(len(groups), np.nan)
+        return np.where(fit.railed["centre_mev"][:, fit.index(peak)], np.nan, fit.value(peak, "centre_mev"))
+
+    def _aloof_shapes(self, setup: Setup) -> KnownShapes | None:
+        aloof = self.aloof.total() if self.aloof is not None else None
+        if self.aloof is None or aloof is None or self.setup.polaritons is None:
+            return None
+        return fit_aloof(replace(setup, polaritons=None, noise=self.aloof.noise), aloof, self.should_stop)[1]
 
     def _drawn(self) -> Resampled:
         peak, spectra = shift_peak(self.setup.recipe), list(self.groups.values())
@@ -89,7 +162,7 @@ class ShiftStudy:
         return scan
 
     def _recall(self, name: Any, make: Callable[[], Any]) -> Any:
-        return self.memory.recall((name, Itself(self.together), Itself(self.tail), Itself(self.aloof)), make)
+        return self.memory.recall((name, Itself(self.together), Itself(self.vacuum), Itself(self.aloof)), make)
 
     @property
     def _main(self) -> Specification:
@@ -107,5 +180,32 @@ class ShiftStudy:
             self.aloof.noise if self.aloof is not None else None,
             {self.setup.response.source: self.setup.response},
             self.setup.windows_mev,
-            tail=self.tail,
+            tail=vacuum_tail(self.setup.recipe, self.vacuum, self.memory),
         )
+
+
+def vacuum_tail(recipe: Recipe, vacuum: Prepared | None, memory: Memory) -> Tail | None:
+    """The tail of the vacuum ZLP around the fit window, None where it is not seen; the same object for the same ZLP."""
+    if vacuum is None:
+        return None
+    make = partial(tail_of, recipe, vacuum.noise, vacuum.total())
+    tail: Tail | None = memory.recall(("tail", recipe.wide_window_mev, Itself(vacuum)), make)
+    return tail
+
+
+def vacuum_draws(recipe: Recipe, vacuum: Prepared) -> list[tuple[Response, Tail | None]]:
+    """Responses and tails as other counts of the same vacuum ZLP would have made them; none where it has no peak."""
+
+    def measured(energy_mev: np.ndarray, counts: np.ndarray) -> tuple[Response, Tail | None]:
+        total = Aligned(energy_mev, counts, int(vacuum.usable.sum()))
+        return from_vacuum(energy_mev, counts), tail_of(recipe, vacuum.noise, total)
+
+    with suppress(UnusableInput):
+        return response_ensemble(vacuum.spectra, vacuum.zero.position_ev, vacuum.noise, VACUUM_DRAWS, measure=measured)
+    return []
+
+
+def _deviation(draws: np.ndarray) -> np.ndarray:
+    """Standard deviations (w,) of draws (d, w); 0 where too few of them are known."""
+    enough = np.isfinite(draws).mean(axis=0) >= ENOUGH
+    return np.where(enough, np.nanstd(np.where(enough, draws, 0.0), axis=0, ddof=1), 0.0)

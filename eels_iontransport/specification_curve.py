@@ -77,19 +77,16 @@ def add_up(
         _responses(((from_vacuum, vacuum_sum), (from_gain_side, aloof_sum), (from_gain_side, line.total()))),
         windows_mev,
         absent,
-        vacuum_tail(recipe, vacuum, vacuum_sum),
+        tail_of(recipe, vacuum.noise, vacuum_sum) if vacuum is not None else None,
     )
 
 
-def vacuum_tail(recipe: Recipe, vacuum: Prepared | None, total: Aligned | None) -> Tail | None:
-    """The tail of a vacuum ZLP around the fit window; None where it is not seen there.
-
-    vacuum: the spectra of which total is the sum.
-    """
-    if vacuum is None or total is None:
+def tail_of(recipe: Recipe, noise: NoiseModel, total: Aligned | None) -> Tail | None:
+    """The tail of a vacuum ZLP, the sum of its spectra, around the fit window; None where it is not seen there."""
+    if total is None:
         return None
     low, high = recipe.wide_window_mev
-    variance = vacuum.noise.variance(total.counts, total.rows) * vacuum.noise.correlation
+    variance = noise.variance(total.counts, total.rows) * noise.correlation
     with suppress(UnusableInput):
         return fit_tail(total.energy_mev, total.counts, variance, TAIL_FROM * low, TAIL_TO * high)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -18,18 +19,19 @@ from .decomposition.layout import KnownShapes
 from .decomposition.presence import Presence, test_presence
 from .decomposition.response import Response
 from .decomposition.result import Decomposition, PeakTable, scatter
+from .decomposition.sharing_test import SharedWidths
 from .materials import Recipe
 from .materials.recipe import POLARITONIC, Interval
 from .measure.alignment import Aligned, aligned_row
 from .measure.background import Tail
 from .memory import Itself, Memory, digest
+from .outlook import shift_outlook, taken
 from .prepared import Prepared
 from .prepared import prepare as prepare
 from .progress import Progress, silent
 from .rows import Basis, RowFits
-from .shift_study import ShiftStudy, can_be_studied
-from .shift_uncertainty import ShiftUncertainty
-from .specification_curve import vacuum_tail
+from .shift_study import MovedGroups, ShiftStudy, can_be_studied, vacuum_tail
+from .shift_uncertainty import ShiftUncertainty, references
 
 SHAPE_DIGITS = 2  # rows see common shapes to 0.01 meV: no centre feels it, and rows need no refit for less
 
@@ -99,12 +101,22 @@ def _aloof_shapes(
 
 
 @dataclass(frozen=True, eq=False)
+class BehindTheShift:
+    """How uncertain the shift is, whether the regions share their widths (None: not to be told), and how long still."""
+
+    uncertainty: ShiftUncertainty
+    widths: SharedWidths | None
+    outlook: Mapping[str, Any]
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Vibrations:
     """What the vibrational spectra gave.
 
     names: the groups of rows fitted together, in the order of `together`; regions where there are any. rows: the peaks
     of every row of a line, nan where there are none. presence: by (peak, group), for peaks that may be absent.
-    shift: how uncertain the shift is, where it was asked for and there is one.
+    groups: the sums of their spectra. behind: what stands behind the shift, where it was asked for and there is one.
     """
 
     names: tuple[str, ...] = ()
@@ -113,7 +125,8 @@ class Vibrations:
     presence: Mapping[tuple[str, str], Presence] = field(default_factory=dict)
     rows: PeakTable | None = None
     model: Model | None = None
-    shift: ShiftUncertainty | None = None
+    behind: BehindTheShift | None = None
+    groups: Mapping[str, Aligned] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
 
 
@@ -128,27 +141,30 @@ def measure_vibrations(
     progress: Progress = silent,
     *,
     row_fits: RowFits | None = None,
+    moved_masks: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray], float] | None = None,
     settled: bool = True,
 ) -> Vibrations:
     """The line of prepared["vibrational"] taken apart, with prepared["aloof"] and ["zlp"] where there are such.
 
     masks: group -> (n,) bool, the rows that are summed and fitted together. A window that the recipe chose and the
     spectra do not cover is a flag; one that the user chose raises UnusableInput. row_fits: keeps the rows; None to fit
-    none. settled: as for `Session.evaluate`.
+    none. moved_masks: the masks with the boundary one error of its place before and after, and the part of the change
+    that the error would make. settled: as for `Session.evaluate`.
     """
     line = prepared["vibrational"]
     sums = {name: _group_sum(line, mask & line.usable, memory) for name, mask in masks.items()}
     groups = {name: total for name, total in sums.items() if total is not None}
     if not groups:
         return Vibrations()
-    shift = None
+    behind = None
     try:
         progress(0, 1, "Fitting regions")
         fitted = _fitted(recipe, mode, windows_mev, prepared, groups, memory, should_stop, settled)
         model, _, together = fitted
         if settled and can_be_studied(recipe, mode, groups):
             progress(0, 1, "Studying the shift")
-            shift = _study(fitted, groups, prepared, memory, should_stop).uncertainty()
+            by_error = _moved_sums(line, moved_masks, memory)
+            behind = _behind_the_shift(_study(fitted, groups, prepared, memory, should_stop, by_error), line, masks)
         presence = test_groups(model, groups, memory, should_stop)
     except UnusableInput as fault:
         if windows_mev is not None:
@@ -158,7 +174,42 @@ def measure_vibrations(
     if row_fits is not None and line.spectra.is_line:
         rows = fit_line(model, line, together, row_fits, should_stop, progress, settled=settled)
     integrals = {name: line.total_integral(masks[name]) for name in groups}
-    return Vibrations(tuple(groups), together, integrals, presence, rows, model, shift, model.flags)
+    flags = (*model.flags, *(behind.flags if behind is not None else ()))
+    return Vibrations(tuple(groups), together, integrals, presence, rows, model, behind, groups, flags)
+
+
+def _behind_the_shift(study: ShiftStudy, line: Prepared, masks: Mapping[str, np.ndarray]) -> BehindTheShift:
+    uncertainty = study.uncertainty()
+    reference = references(tuple(study.groups))[0]
+    shift = uncertainty.of_shift(reference)
+    so_far = taken(line.spectra, line.summable, masks, line.noise.electrons_per_count)
+    systematic = shift.systematic if shift is not None else 0.0
+    outlook, doubts = shift_outlook(
+        study.setup, study.groups, study.together, reference, so_far, systematic_mev=systematic
+    )
+    widths = None
+    with suppress(UnusableInput):
+        widths = study.widths
+    return BehindTheShift(uncertainty, widths, outlook, (*doubts, *(widths.flags if widths is not None else ())))
+
+
+def _moved_sums(
+    line: Prepared,
+    masks: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray], float] | None,
+    memory: Memory,
+) -> MovedGroups | None:
+    """The sums of moved regions; None where one of them is empty, or nothing moves."""
+    if masks is None or not masks[2] > 0:
+        return None
+    before, after = (
+        {name: _group_sum(line, mask & line.usable, memory) for name, mask in moved.items()} for moved in masks[:2]
+    )
+    sums = [{name: total for name, total in part.items() if total is not None} for part in (before, after)]
+    if any(len(part) < len(before) for part in sums):
+        return None
+    key = ("moved", masks[2], *(Itself(total) for part in sums for total in part.values()))
+    moved: MovedGroups = memory.recall(key, partial(MovedGroups, sums[0], sums[1], masks[2]))
+    return moved
 
 
 _BACKGROUND = "background"  # rows of the line, and the order of the background that the data preferred, the last time
@@ -201,10 +252,11 @@ def _study(
     prepared: Mapping[str, Prepared],
     memory: Memory,
     should_stop: Stop,
+    moved: MovedGroups | None = None,
 ) -> ShiftStudy:
     model, order, together = fitted
-    tail = _tail(model.setup.recipe, prepared.get("zlp"), memory)
-    return ShiftStudy(model.setup, order, together, groups, prepared.get("aloof"), tail, memory, should_stop)
+    aloof, vacuum = prepared.get("aloof"), prepared.get("zlp")
+    return ShiftStudy(model.setup, order, together, groups, aloof, vacuum, moved, memory, should_stop)
 
 
 def _model_with(
@@ -219,18 +271,10 @@ def _model_with(
     """The model with a background of some order; None: the tail of the vacuum ZLP times a power law."""
     line, aloof, vacuum = (prepared.get(role) for role in ("vibrational", "aloof", "zlp"))
     assert line is not None
-    tail = _tail(recipe, vacuum, memory) if order is None else None
+    tail = vacuum_tail(recipe, vacuum, memory) if order is None else None
     if order is not None and order != recipe.background_order:
         recipe = replace(recipe, background_order=order)
     return build_model(recipe, mode, windows_mev, line, aloof, vacuum, memory, should_stop, tail=tail)
-
-
-def _tail(recipe: Recipe, vacuum: Prepared | None, memory: Memory) -> Tail | None:
-    if vacuum is None:
-        return None
-    make = lambda: vacuum_tail(recipe, vacuum, vacuum.total())  # noqa: E731
-    tail: Tail | None = memory.recall(("tail", vacuum.token), make)
-    return tail
 
 
 def _group_sum(line: Prepared, mask: np.ndarray, memory: Memory) -> Aligned | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from scipy.special import voigt_profile
@@ -31,7 +32,8 @@ COUNT = 24  # draws; a standard deviation of so many is good to 15 %
 MINIMUM_FRAMES = 12  # draws of fewer frames scatter less than the frames do
 ENOUGH = 0.75  # of the fits have to find the centres
 
-Measure = Callable[[np.ndarray, np.ndarray], Response]
+_T = TypeVar("_T")
+Measure = Callable[[np.ndarray, np.ndarray], _T]  # energy_mev (m,), counts (m,) -> what is made of a zero-loss peak
 
 
 def response_ensemble(
@@ -40,8 +42,8 @@ def response_ensemble(
     noise: NoiseModel,
     count: int = COUNT,
     seed: int = 0,
-    measure: Measure = from_vacuum,
-) -> list[Response]:
+    measure: Measure[_T] = from_vacuum,  # type: ignore[assignment]
+) -> list[_T]:
     """Responses from frames drawn anew where enough were kept, else from counts drawn around their sum.
 
     zero_ev: (n,) zeros of the spectra, nan for those without. Raises UnusableInput where none has one.
@@ -60,8 +62,8 @@ def draw_frames(
     zero_ev: np.ndarray,
     count: int = COUNT,
     seed: int = 0,
-    measure: Measure = from_vacuum,
-) -> list[Response]:
+    measure: Measure[_T] = from_vacuum,  # type: ignore[assignment]
+) -> list[_T]:
     """Responses of frames (f, m) drawn with replacement, whose zeros lie at zero_ev (f,), nan for one without.
 
     Raises UnusableInput for fewer than MINIMUM_FRAMES frames with a zero; see `draw_counts` for these.
@@ -85,8 +87,8 @@ def draw_counts(
     noise: NoiseModel,
     count: int = COUNT,
     seed: int = 0,
-    measure: Measure = from_vacuum,
-) -> list[Response]:
+    measure: Measure[_T] = from_vacuum,  # type: ignore[assignment]
+) -> list[_T]:
     """Responses of one spectrum, or a sum, with counts drawn around its own.
 
     Each channel has the variance that anything smooth sees, neighbours that correlate included.

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from ..data.errors import UnusableInput
 
 REFERENCE_MEV = 50.0  # energy at which the logarithm is zero, for conditioning only
 
 TAIL_ORDERS = range(3, 13)  # of the polynomial that a vacuum tail is smoothed with
-TAIL_ITERATIONS = 8
+TAIL_ITERATIONS, TAIL_SMOOTHED = 4, 15
 TAIL_SIGNIFICANCE = 100.0  # a tail that is not known to a hundredth is of no use under lines
 
 _ITERATIONS = 50
@@ -64,7 +65,7 @@ def _smoothed_tail(
     x: np.ndarray, counts: np.ndarray, sigma: np.ndarray, order: int
 ) -> tuple[np.polynomial.Chebyshev, float]:
     """A polynomial whose exp comes closest to the counts, by Gauss-Newton, and chi-squared."""
-    level = np.full(x.size, max(float(counts.mean()), 1e-300))
+    level = np.maximum(uniform_filter1d(counts, TAIL_SMOOTHED), 1e-3 * counts.mean())  # near enough to begin at
     for _ in range(TAIL_ITERATIONS):
         target = np.log(level) + (counts - level) / level
         polynomial = np.polynomial.Chebyshev.fit(x, target, order, w=level / sigma)
