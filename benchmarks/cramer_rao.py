@@ -27,11 +27,11 @@ def bound(condition: Condition) -> float:
     taken = session(condition, 0)
     prepared = {role: prepare(spectra) for role, spectra in taken.inputs.items()}
     line, aloof, vacuum = (prepared[role] for role in ("vibrational", "aloof", "zlp"))
-    zero_loss, spectra = vacuum.total(), [line.total(mask) for mask in masks().values()]
-    assert zero_loss is not None
+    zero_loss, outside, spectra = vacuum.total(), aloof.total(), [line.total(mask) for mask in masks().values()]
+    assert zero_loss is not None and outside is not None
     tail = tail_of(load("lco"), vacuum.noise, zero_loss)
     setup = Setup(load("lco"), "shared", line.noise, from_vacuum(zero_loss.energy_mev, zero_loss.counts), tail=tail)
-    shapes = fit_aloof(replace(setup, noise=aloof.noise), aloof.total())[1]
+    shapes = fit_aloof(replace(setup, noise=aloof.noise), outside)[1]
     truth = np.array([value for m in POLARITONS for value in (m.centre_mev, m.sigma_mev, m.gamma_mev)])
     setup = replace(setup, polaritons=KnownShapes(truth, shapes.covariance))
     posed = pose(setup, [spectrum for spectrum in spectra if spectrum is not None])

@@ -139,6 +139,8 @@ def _analyze(options: argparse.Namespace) -> int:
             evaluation = session.bootstrap(options.bootstraps, progress=reporter)
         if options.specifications or (options.sceptic and "ldo_peak" in evaluation.readout):
             evaluation = session.specifications(progress=reporter)
+        if options.sceptic and "ldo_peak" in evaluation.readout:
+            evaluation = session.model(progress=reporter)
         if options.sceptic:
             evaluation = session.sceptic(progress=reporter)
     written = _write(evaluation, recipe, options)

@@ -236,7 +236,8 @@ def _shift(findings: Findings) -> dict[str, Any]:
     behind = findings.vibrations.behind
     if behind is not None:
         result = _with_all_parts(result, behind.uncertainty, reference)
-        result |= {"widths": behind.widths.to_dict() if behind.widths is not None else None, "outlook": behind.outlook}
+        widths = behind.widths.to_dict() if behind.widths is not None else None
+        return {**result, "widths": widths, "outlook": dict(behind.outlook), "reference": reference}
     return {**result, "reference": reference}
 
 

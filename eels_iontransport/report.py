@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from . import wording
+from . import outlook, wording
 from .data.regions import NAMES
 from .materials import Recipe
 from .sceptic import words as sceptic
@@ -57,6 +57,7 @@ def _peaks(readout: Mapping[str, Any], recipe: Recipe) -> Iterator[tuple[str, st
             for region in ("grain_1", "grain_2"):
                 quantity = peak.get(f"shift_vs_{region}_mev")
                 yield "", f"against {_REGION_WORDS[region]}: {_quantity(quantity, signed=True)}"
+        yield from _uncertainty(peak)
         yield from _behind_the_shift(readout)
         return
     for peak in readout.get("peaks", ()):
@@ -66,6 +67,17 @@ def _peaks(readout: Mapping[str, Any], recipe: Recipe) -> Iterator[tuple[str, st
             yield f"{peak['name']} peak", wording.no_peak(readout, peak["name"])
         else:
             yield f"{peak['name']} peak", f"{_quantity(centre)}, FWHM {_quantity(width)} ({where})"
+
+
+def _uncertainty(peak: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the uncertainty of the shift is made of, and what a smaller one costs."""
+    parts = peak.get("uncertainty") or {}
+    if parts.get("statistical_mev") is not None and peak["blue_shift_mev"]["value"] is not None:
+        others = [f"{name} {wording.number(part, 2)}" for name, part in parts["parts_mev"].items() if part is not None]
+        yield "", f"sigma of the shift: counting {wording.number(parts['statistical_mev'], 2)}, {', '.join(others)} meV"
+    sentence = outlook.sentence(peak["outlook"]) if "outlook" in peak else ""
+    if sentence:
+        yield "How long still", sentence
 
 
 def _behind_the_shift(readout: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

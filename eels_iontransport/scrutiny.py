@@ -15,6 +15,7 @@ from .decomposition.engine import Stop
 from .decomposition.result import Decomposition
 from .evaluation import Evaluation
 from .materials.recipe import Interval
+from .model_tests import examine_model
 from .prepared import Prepared
 from .progress import Progress
 from .readout import Findings
@@ -94,6 +95,13 @@ def _case(evaluated: Evaluated) -> tuple[Case, Decomposition]:
     masks = {name: evaluated.masks[name] & line.usable for name in vibrations.names}
     estimate = Estimate(blue["value"], blue["sigma"] if blue["sigma"] is not None else np.nan)
     return Case(vibrations.model.setup, line, masks, shift["reference"], estimate), vibrations.together
+
+
+def with_model(evaluated: Evaluated, should_stop: Stop, progress: Progress) -> Evaluated:
+    """With `model`, what other numbers of peaks and tied areas make of the shift. Raises UnusableInput without one."""
+    shift, aloof = _shift(evaluated), evaluated.prepared.get("aloof")
+    entry, flags = examine_model(evaluated.findings.vibrations, aloof, shift["reference"], should_stop, progress)
+    return evaluated.extended({"model": entry}, flags)
 
 
 def _shift(evaluated: Evaluated) -> dict[str, Any]:

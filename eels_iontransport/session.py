@@ -31,7 +31,7 @@ from .progress import Progress, silent
 from .provenance import provenance, sha256
 from .readout import Findings, assemble
 from .rows import RowFits
-from .scrutiny import Evaluated, with_bootstrap, with_sceptic, with_specifications
+from .scrutiny import Evaluated, with_bootstrap, with_model, with_sceptic, with_specifications
 from .vibrational import Vibrations, measure_vibrations
 from .warmth import measure_temperature
 
@@ -128,6 +128,15 @@ class Session:
         """
         with _linear_algebra().limit(limits=1, user_api="blas"):
             self._last = with_sceptic(self._evaluated(), should_stop, progress)
+        return self._last.evaluation
+
+    def model(self, *, should_stop: Stop = never, progress: Progress = silent) -> Evaluation:
+        """The last evaluation, with what other numbers of peaks, and tied areas, make of the shift: `model`.
+
+        Raises UnusableInput where there is no shift to ask for, and Cancelled.
+        """
+        with _linear_algebra().limit(limits=1, user_api="blas"):
+            self._last = with_model(self._evaluated(), should_stop, progress)
         return self._last.evaluation
 
     def _evaluated(self) -> Evaluated:
