@@ -12,7 +12,7 @@ import platform
 import sys
 import time
 
-MODULES = ("simulator", "demo", "readout", "startup", "decomposition", "image")
+MODULES = ("simulator", "demo", "readout", "startup", "decomposition", "image", "shift_accuracy", "measured")
 
 
 def main(argv: list[str]) -> int:

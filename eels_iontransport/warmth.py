@@ -27,14 +27,18 @@ def measure_temperature(vibrations: Vibrations, vacuum: Prepared | None, memory:
 def _measured(vibrations: Vibrations, vacuum: Prepared | None) -> Temperature | None:
     together, model = vibrations.together, vibrations.model
     assert together is not None and model is not None and model.setup.response is not None
-    components = model.setup.response.components
+    response, recipe, window = model.setup.response, model.setup.recipe, model.setup.window_mev
     features = [
-        Features(spectrum, temperature.lines_of(together.values, row), components)
+        Features(spectrum, temperature.lines_of(together.values, row), response.components)
         for row, spectrum in enumerate(vibrations.groups.values())
         if together.described[row]
     ]
+    if recipe.thermometer_mev is not None:
+        lines = temperature.comb(recipe.thermometer_mev, response.fwhm_mev)
+        features = [Features(spectrum, lines, response.components) for spectrum in vibrations.groups.values()]
+        window = recipe.thermometer_window_mev or window
     total = vacuum.total() if vacuum is not None else None
     try:
-        return temperature.measure(features, model.setup.noise, model.setup.window_mev, vacuum=total)
+        return temperature.measure(features, model.setup.noise, window, vacuum=total)
     except UnusableInput:
         return None

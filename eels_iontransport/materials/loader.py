@@ -112,6 +112,8 @@ def from_content(content: dict[str, Any], file: str) -> Recipe:
         choose_background=fit.flag("choose_background", True),
         starts_mev=fit.numbers("starts_mev", ()),
         polariton_offset_prior_mev=fit.number("polariton_offset_prior_mev", 1.0, positive=True),
+        thermometer_mev=fit.interval("thermometer_mev", None),
+        thermometer_window_mev=fit.interval("thermometer_window_mev", None),
         shift_peak=roles.text("shift_peak", None),
         ratio=_ratio(roles),
         edges=tuple(_edge(table) for table in top.tables("edges")),

@@ -132,6 +132,8 @@ class Recipe:
     choose_background: bool = True  # whether the data may prefer another order, or the tail of a vacuum ZLP
     starts_mev: tuple[float, ...] = ()
     polariton_offset_prior_mev: float | None = 1.0
+    thermometer_mev: Interval | None = None  # a feature, of any shape, whose gain and loss tell the temperature ...
+    thermometer_window_mev: Interval | None = None  # ... and what is fitted around it; None: the lines and their window
     shift_peak: str | None = None
     ratio: tuple[str, str] | None = None
     edges: tuple[Edge, ...] = ()
