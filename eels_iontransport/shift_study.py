@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +14,7 @@ import numpy as np
 from .background_scan import BackgroundScan, main_specification, prefer_background, scan_backgrounds
 from .data.errors import UnusableInput
 from .data.regions import BOUNDARY
-from .decomposition.engine import Stop, never
+from .decomposition.engine import THREADS, Stop, never
 from .decomposition.fitting import Setup, fit_aloof, fit_together
 from .decomposition.layout import KnownShapes
 from .decomposition.profile import Profile, profile
@@ -105,11 +106,15 @@ class ShiftStudy:
 
     def _by_responses(self, rows: np.ndarray) -> np.ndarray:
         """Standard deviations (w,) of sums of the centres over responses that other counts of the vacuum ZLP make."""
-        found = []
-        for response, tail in self._draws:
+
+        def centres(draw: tuple[Response, Tail | None]) -> np.ndarray:
+            response, tail = draw
             other = replace(self.setup, response=response, tail=None if self.order is not None else tail)
-            found.append(rows @ self._centres(replace(other, polaritons=self._aloof_shapes(other)), self.groups))
-        return _deviation(np.array(found))
+            return self._centres(replace(other, polaritons=self._aloof_shapes(other)), self.groups)
+
+        with ThreadPoolExecutor(THREADS) as pool:  # the fits leave the interpreter to other threads
+            found = list(pool.map(centres, self._draws))
+        return _deviation(np.array(found) @ rows.T)
 
     @property
     def _draws(self) -> list[tuple[Response, Tail | None]]:

@@ -70,7 +70,7 @@ def build_model(
     setup = Setup(recipe, mode, line.noise, response, windows_mev, tail=tail)
     result, shapes, flags = _aloof_shapes(setup, aloof, memory, should_stop)
     flags = (*unusable, *_response_flags(setup), *flags)
-    key = memory.recall(("model", recipe, mode, windows_mev, line.noise, response, shapes, tail), object)
+    key = memory.recall(("model", Itself(recipe), mode, windows_mev, line.noise, response, shapes, tail), object)
     if result is None or aloof is None:
         return Model(setup, None, np.nan, key, flags)
     integral = aloof.total_integral(aloof.usable)
@@ -88,7 +88,7 @@ def _aloof_shapes(
         reason = "was not given" if aloof is None else "has no usable zero-loss peak"
         message = f"The aloof spectrum {reason}; polariton shapes are fitted to the line itself."
         return None, None, (Flag("NO_ALOOF", message),)
-    key = ("aloof", setup.recipe, setup.mode, setup.windows_mev, setup.response, setup.tail, aloof.token)
+    key = ("aloof", Itself(setup.recipe), setup.mode, setup.windows_mev, setup.response, setup.tail, aloof.token)
     try:
         make = partial(fit_aloof, replace(setup, noise=aloof.noise), total, should_stop)
         result, shapes = memory.recall(key, make)
@@ -273,7 +273,8 @@ def _model_with(
     assert line is not None
     tail = vacuum_tail(recipe, vacuum, memory) if order is None else None
     if order is not None and order != recipe.background_order:
-        recipe = replace(recipe, background_order=order)
+        make = partial(replace, recipe, background_order=order)
+        recipe = memory.recall(("recipe", Itself(recipe), order), make)
     return build_model(recipe, mode, windows_mev, line, aloof, vacuum, memory, should_stop, tail=tail)
 
 
