@@ -95,9 +95,9 @@ def measure_chemistry(
 ) -> Chemistry:
     """Everything that needs no vibrational fit; what depends on nothing new is recalled.
 
-    regions: given ones; else they are looked for in the composition, then in the zero-loss peak of the vibrational line,
-    then in its spectra. Scans that cannot be used become flags. settled: else regions found in the vibrational line stay
-    until there is a twentieth more.
+    regions: given ones; else they are looked for in the composition, then in the zero-loss peak of the line, then in
+    its vibrational spectra. Scans that cannot be used become flags. settled: else regions found in the vibrational line
+    stay until there is a twentieth more.
     """
     key = ("scans", *(scan.token if scan is not None else None for scan in (valence, core_loss)), line.spectra.is_line)
     spectra = [scan.spectra if scan is not None else None for scan in (valence, core_loss)]
