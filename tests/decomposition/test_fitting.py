@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from benchmarks import referee_lines
+from benchmarks.referee_lines import Condition
 from eels_iontransport import materials
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.noise import NoiseModel, given
@@ -143,3 +147,18 @@ def test_water_in_measured_nanotubes(measured, name, present):
     assert presence_of(setup, total, "OH").present is present
     if present:
         assert fit_together(setup, [total]).value("OH", "centre_mev")[0] == pytest.approx(455, abs=3)
+
+
+@pytest.mark.parametrize("seed", [20, 44])
+def test_a_boundary_whose_peak_lies_apart_keeps_it(seed):
+    """From one centre for all regions, and nowhere else, these lost the boundary's peak to a neighbouring line."""
+    taken = referee_lines.session(Condition(2.6, 1.0), seed)
+    prepared = {role: prepare(spectra) for role, spectra in taken.inputs.items()}
+    line, aloof, vacuum = (prepared[role] for role in ("vibrational", "aloof", "zlp"))
+    total = vacuum.total()
+    setup = Setup(RECIPE, "shared", line.noise, from_vacuum(total.energy_mev, total.counts))
+    setup = replace(setup, polaritons=fit_aloof(replace(setup, noise=aloof.noise), aloof.total())[1])
+    together = fit_together(setup, [line.total(mask) for mask in referee_lines.masks().values()])
+    centres = together.value("LDO", "centre_mev")
+    assert centres == pytest.approx([49.55, 52.2, 49.65], abs=1.0)
+    assert (together.chi2 < 1.2).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eels_iontransport.data.errors import UnusableInput
-from eels_iontransport.measure.background import log_polynomial, two_window_power_law
+from eels_iontransport.measure.background import fit_tail, log_polynomial, tail_power_law, two_window_power_law
 
 ENERGY = np.arange(10.0, 130.0, 0.4)
 WINDOWS = ((20.0, 25.0), (95.0, 105.0))
@@ -58,3 +58,50 @@ def test_a_cubic_follows_a_tail_whose_slope_changes_where_a_power_law_does_not()
         misfit[order] = np.abs(basis @ np.linalg.lstsq(basis, np.ones_like(energy), rcond=None)[0] - 1).max()
     assert misfit[0] > 0.2  # of the tail
     assert misfit[3] < 0.03
+
+
+TAIL_ENERGY = np.arange(10.0, 130.0, 0.4)
+
+
+def closed_form_tail(energy):
+    """No power law: steep, then flat, with a shoulder."""
+    return (
+        4e5 * (energy / 20) ** -3
+        + 9e4 / np.hypot(1, energy / 12)
+        + 4e4 * np.exp(-0.5 * (np.log(energy / 50) / 0.4) ** 2)
+    )
+
+
+@pytest.mark.parametrize("gain", [1.0, 7.0])
+def test_a_tail_is_found_below_its_noise(gain):
+    random = np.random.default_rng(4)
+    expected = gain * closed_form_tail(TAIL_ENERGY)
+    counts = gain * random.poisson(expected / gain)
+    tail = fit_tail(TAIL_ENERGY, counts, gain * expected, 18.0, 115.0)
+    inside = (TAIL_ENERGY >= 18) & (TAIL_ENERGY <= 115)
+    off = tail(TAIL_ENERGY[inside]) / expected[inside] - 1
+    noise = np.sqrt(gain / expected[inside])
+    assert np.sqrt(np.mean(off**2)) < 0.4 * np.sqrt(np.mean(noise**2))
+    assert tail(np.array([130.0])) == pytest.approx(tail(np.array([115.0])))
+
+
+@pytest.mark.parametrize("ends", [(5.0, 115.0), (18.0, 140.0), (0.0, 100.0)])
+def test_a_tail_that_is_not_covered_is_refused(ends):
+    counts = closed_form_tail(TAIL_ENERGY)
+    with pytest.raises(UnusableInput, match="no tail"):
+        fit_tail(TAIL_ENERGY, counts, counts, *ends)
+
+
+def test_a_tail_without_counts_is_refused():
+    counts = 1e-4 * closed_form_tail(TAIL_ENERGY)
+    with pytest.raises(UnusableInput, match="no tail"):
+        fit_tail(TAIL_ENERGY, counts, counts, 18.0, 115.0)
+
+
+def test_the_tail_times_a_power_law_near_one_is_in_its_basis():
+    tail = fit_tail(TAIL_ENERGY, closed_form_tail(TAIL_ENERGY), closed_form_tail(TAIL_ENERGY), 18.0, 115.0)
+    energy = np.linspace(22.0, 110.0, 200)
+    wanted = 0.8 * tail(energy) * (energy / 50.0) ** -0.05
+    basis = tail_power_law(tail, energy)
+    found = np.linalg.lstsq(basis.T, wanted, rcond=None)[0] @ basis
+    assert np.abs(found / wanted - 1).max() < 2e-3
