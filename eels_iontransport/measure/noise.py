@@ -40,9 +40,9 @@ def from_frames(spectra: Spectra) -> NoiseModel | None:
     """Noise model of frames of one place (f, m): variance and correlation of what sets them apart, source "frames".
 
     Frames are compared with their mean, so that features of the spectrum, which all of them have, are no noise. Their
-    zeros are brought together by whole channels; what is left of the shift is taken out to first order, and intensity
-    and slope are free in each block of channels. Blocks so steep that the shift alone would show above the noise are
-    left aside. A pattern of the camera counts as noise as far as the zero moves over it. The floor is that of a frame.
+    zeros are brought together by whole channels. Intensity and slope are free in each block of channels, which takes up
+    what is left of the shift; a block where that does not do stands out, as one with a feature does in `estimate`.
+    A pattern of the camera counts as noise as far as the zero moves over it. The floor is that of a frame.
     None for fewer than MINIMUM_FRAMES frames with a zero-loss peak, or with no block to measure in.
     """
     rows = spectra.rows[sampled_rows(spectra.valid)]

@@ -57,10 +57,7 @@ def frame_blocks(frames: np.ndarray, position: np.ndarray) -> Blocks:
     channels = first + np.arange(count * BLOCK_CHANNELS)
     stack = frames[np.arange(len(frames))[:, None], channels + whole[:, None]]
     mean = stack.mean(axis=0)
-    left = position - middle - whole
-    left -= left.mean()
-    slope = np.gradient(mean)
-    apart = (stack - mean + left[:, None] * slope).reshape(len(frames), count, BLOCK_CHANNELS)
+    apart = (stack - mean).reshape(len(frames), count, BLOCK_CHANNELS)
     shape = mean.reshape(count, BLOCK_CHANNELS)
     level = shape.mean(axis=1)
     with np.errstate(invalid="ignore"):
@@ -70,8 +67,6 @@ def frame_blocks(frames: np.ndarray, position: np.ndarray) -> Blocks:
     basis[known] = np.linalg.qr(shape[known, :, None] * _polynomials(FRAME_ORDER))[0]
     residual = apart - np.einsum("bcq,bdq,fbd->fbc", basis, basis, np.nan_to_num(apart), optimize=True)
     products = _products(residual) * len(frames) / (len(frames) - 1)  # the mean holds a part of each frame
-    jitter = left.var() * (slope.reshape(count, BLOCK_CHANNELS) ** 2).mean(axis=1)
-    known &= jitter < products[:, :, 0].mean(axis=0) / BLOCK_CHANNELS
     brightness = np.nansum(stack, axis=1) / np.nansum(mean)
     return Blocks(np.where(known, level * brightness[:, None], np.nan), products, FRAME_ORDER)
 
