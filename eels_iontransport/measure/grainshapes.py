@@ -25,6 +25,9 @@ from .values import UNKNOWN, Value
 GRAINS = (GRAIN_1, GRAIN_2)
 SIGNIFICANCE = 3.0
 GAIN_FLAG = 3.0  # times the misfit that a needless parameter takes up; noise alone reaches 2.4 once in a thousand
+# Part of the misfit beyond noise that shapes of its own must take away from a grain. Where the form of the edges is not
+# that of the fit, other amounts alone let the optimum move, and take away up to a third.
+SHARE_FLAG = 0.5
 LIKELIHOOD = 9.0  # by which the boundary's chi-squared must tell one set of shapes from the other: three sigma
 
 
@@ -36,21 +39,22 @@ class GrainShapes:
     where the boundary has those of the other grain. difference: what ln of the boundary's ratio differs by between the
     shapes of grain 1 and those of grain 2, beyond what the grains' ratios do with shared shapes, and its error. doubt:
     the difference beyond its error. gain: by grain, the misfit that shapes of its own take away, in units of what each
-    of their parameters would take up of noise. alike: the grain whose shapes the boundary has, None where it cannot be
-    told.
+    of their parameters would take up of noise. share: by grain, the same as a part of the misfit beyond noise. alike:
+    the grain whose shapes the boundary has, None where it cannot be told.
     """
 
     against: Mapping[str, Value]
     difference: Value
     doubt: float
     gain: Mapping[str, float]
+    share: Mapping[str, float]
     alike: str | None = None
 
     @property
     def differ(self) -> bool:
         """Whether one set of shapes is not enough."""
         by_ratio = abs(self.difference.value) > SIGNIFICANCE * self.difference.sigma
-        return by_ratio or max(self.gain.values()) > GAIN_FLAG
+        return by_ratio or any(self.gain[name] > GAIN_FLAG and self.share[name] > SHARE_FLAG for name in GRAINS)
 
     @property
     def flags(self) -> tuple[Flag, ...]:
@@ -78,23 +82,25 @@ def grain_shapes(
     """
     common, common_covariance = values.log_ratios(shared.amounts, shared.covariance, pair)
     start = shared if shared.chi2 <= MISFIT_FLAG else None  # a poor fit is no place to begin
-    against, gain, moved, freedom = {}, {}, [], []
+    against, gain, share, moved, freedom = {}, {}, {}, [], []
     fits = {n: edgedata.joint_fit(data, [masks[n], masks[BOUNDARY]], edges, start=start) for n in GRAINS}
     for name, own in fits.items():
         both = [_place(name), _place(BOUNDARY)]
-        gain[name] = float((shared.misfit[both].sum() - own.misfit.sum()) / (own.deformation.size * own.chi2))
+        before, after = float(shared.misfit[both].sum()), float(own.misfit.sum())
+        gain[name] = (before - after) / (own.deformation.size * own.chi2)
+        share[name] = (before - after) / max(before - own.model.size, before - after)
         against[name] = UNKNOWN
         if own.chi2 <= MISFIT_LIMIT:
             several = ways(data, [masks[name], masks[BOUNDARY]], edges, own)
             against[name] = relative_change(several, pair, (0, 1, 0))
         step, error = _step(*values.log_ratios(own.amounts, own.covariance, pair), 1, 0)
-        before, before_error = _step(common, common_covariance, _place(BOUNDARY), _place(name))
-        moved.append(step - before)
-        freedom.append(math.sqrt(max(error**2 - before_error**2, 0.0)))
+        shared_step, shared_error = _step(common, common_covariance, _place(BOUNDARY), _place(name))
+        moved.append(step - shared_step)
+        freedom.append(math.sqrt(max(error**2 - shared_error**2, 0.0)))
     grains_error = _step(common, common_covariance, _place(GRAIN_2), _place(GRAIN_1))[1]
     difference = Value(moved[0] - moved[1], max(sum(freedom), grains_error))
     doubt = math.sqrt(max(difference.value**2 - difference.sigma**2, 0.0))
-    found = GrainShapes(against, difference, doubt, gain, _alike(fits))
+    found = GrainShapes(against, difference, doubt, gain, share, _alike(fits))
     if not found.differ:
         return found
     return replace(found, against={name: _where_shapes_differ(v, name, found) for name, v in against.items()})
