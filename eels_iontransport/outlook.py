@@ -19,6 +19,7 @@ from .decomposition.fitting import Setup
 from .decomposition.forecast import Forecast, forecast, solve
 from .decomposition.result import Decomposition
 from .measure.alignment import Aligned
+from .outlook_words import short
 from .quantity import quantity, unknown
 from .shift import shift_peak, weights
 
@@ -129,24 +130,6 @@ def outlook(found: Forecast | None, so_far: Taken, targets_mev: Sequence[float] 
     return entry
 
 
-def sentence(entry: Mapping[str, Any]) -> str:
-    """The outlook for the operator: "sigma 0.6 meV after 2 passes; 0.3 meV needs about 6 more (18 min)"."""
-    now = entry["sigma_mev"]["value"]
-    if now is None:
-        return ""
-    parts = [f"sigma {_short(now)} meV after {_passes(entry['passes'])}"]
-    for target in entry["targets"]:
-        wanted = f"{target['target_sigma_mev']:g} meV"
-        if target["reached"]:
-            parts.append(f"{wanted} is reached")
-        elif target["factor"] is None:
-            parts.append(f"{wanted} is out of reach: {target['reason']}")
-        else:
-            time = "" if target["minutes"] is None else f" ({_time(target['minutes'])})"
-            parts.append(f"{wanted} needs about {target['passes']} more{time}")
-    return "; ".join(parts)
-
-
 def _target(found: Forecast, so_far: Taken, target_mev: float) -> dict[str, Any]:
     entry: dict[str, Any] = {"target_sigma_mev": target_mev, "reached": found.now <= target_mev}
     entry |= dict.fromkeys(("factor", "passes", "electrons_per_pixel", "minutes", "aloof_factor", "reason"))
@@ -187,12 +170,12 @@ def _solved(sigma: Callable[[float], float], target: float, start: float) -> flo
 
 def _reason(found: Forecast, so_far: Taken, target_mev: float) -> str:
     if found.systematic_mev >= target_mev:
-        return f"the systematic part alone is {_short(found.systematic_mev)} meV"
+        return f"the systematic part alone is {short(found.systematic_mev)} meV"
     limit = found.after(FURTHEST * so_far.passes)
     if limit <= target_mev:
         return "no way to it was found"
     sharp = found.with_aloof(FURTHEST) < 0.9 * found.now
-    return f"more of the line leaves {_short(limit)} meV" + (", a longer aloof spectrum may help" if sharp else "")
+    return f"more of the line leaves {short(limit)} meV" + (", a longer aloof spectrum may help" if sharp else "")
 
 
 def _traversals(spectra: Spectra) -> np.ndarray:
@@ -206,19 +189,3 @@ def _traversals(spectra: Spectra) -> np.ndarray:
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else 0.0
-
-
-def _short(value: float) -> str:
-    return f"{value:.2g}"
-
-
-def _passes(passes: float) -> str:
-    if passes == 1:
-        return "1 pass"
-    return f"{passes:.0f} passes" if abs(passes - round(passes)) < 0.05 else f"{passes:.1f} passes"
-
-
-def _time(minutes: float) -> str:
-    if minutes < 2:
-        return f"{60 * minutes:.0f} s"
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

@@ -226,7 +226,7 @@ def _shift(findings: Findings) -> dict[str, Any]:
         value = float(vector[used] @ centre[used])
         return quantity(value, float(np.sqrt(vector[used] @ covariance[np.ix_(used, used)] @ vector[used])), "meV")
 
-    result = {f"{name}_mev": combined({name: 1.0}) for name in NAMES}
+    result: dict[str, Any] = {f"{name}_mev": combined({name: 1.0}) for name in NAMES}
     grains = [name for name in GRAINS if np.isfinite(centre[index[name]])]
     reference = "mean" if len(grains) != 1 else grains[0]
     weights = {name: -1.0 / max(len(grains), 1) for name in grains or GRAINS}
@@ -236,8 +236,7 @@ def _shift(findings: Findings) -> dict[str, Any]:
     behind = findings.vibrations.behind
     if behind is not None:
         result = _with_all_parts(result, behind.uncertainty, reference)
-        widths = behind.widths.to_dict() if behind.widths is not None else None
-        return {**result, "widths": widths, "outlook": dict(behind.outlook), "reference": reference}
+        result |= {"widths": behind.widths, "outlook": dict(behind.outlook)}
     return {**result, "reference": reference}
 
 

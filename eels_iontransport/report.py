@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from . import outlook, wording
+from . import outlook_words, wording
 from .data.regions import NAMES
 from .materials import Recipe
 from .sceptic import words as sceptic
@@ -75,7 +75,7 @@ def _uncertainty(peak: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if parts.get("statistical_mev") is not None and peak["blue_shift_mev"]["value"] is not None:
         others = [f"{name} {wording.number(part, 2)}" for name, part in parts["parts_mev"].items() if part is not None]
         yield "", f"sigma of the shift: counting {wording.number(parts['statistical_mev'], 2)}, {', '.join(others)} meV"
-    sentence = outlook.sentence(peak["outlook"]) if "outlook" in peak else ""
+    sentence = outlook_words.sentence(peak["outlook"]) if "outlook" in peak else ""
     if sentence:
         yield "How long still", sentence
 

@@ -22,13 +22,13 @@ from .decomposition.resampling import Resampled, bootstrap
 from .decomposition.response import Response, from_vacuum
 from .decomposition.response_draws import response_ensemble
 from .decomposition.result import Decomposition
-from .decomposition.sharing_test import SharedWidths, judge_widths
+from .decomposition.sharing_test import SCATTER, SharedWidths, fit_own_widths, judge_widths
 from .materials import Recipe
 from .measure.alignment import Aligned
 from .measure.background import Tail
 from .memory import Itself, Memory
 from .prepared import Prepared
-from .shift import shift_peak
+from .shift import shift_peak, weights
 from .shift_uncertainty import BACKGROUND, REGIONS, RESPONSE, ShiftUncertainty, references, sums_of_centres
 from .specification import Specification
 from .specification_curve import Sums, tail_of
@@ -103,6 +103,18 @@ class ShiftStudy:
         make = partial(judge_widths, self.setup, spectra, self.should_stop, self.together)
         widths: SharedWidths = self._recall("widths", make)
         return widths
+
+    def shift_with_own_widths(self, reference: str) -> tuple[float, float]:
+        """The shift and its standard deviation, in meV, with widths that differ as much as they seem to."""
+        scatter = max(SCATTER, float(np.nan_to_num(self.widths.scatter)))
+        spectra, peak = list(self.groups.values()), shift_peak(self.setup.recipe)
+        fit = fit_own_widths(self.setup, spectra, scatter, self.should_stop, self.together)
+        row = weights(reference, tuple(self.groups))
+        assert row is not None
+        used = row != 0
+        covariance = fit.centre_covariance(peak)[np.ix_(used, used)]
+        shift = float(row[used] @ fit.value(peak, "centre_mev")[used])
+        return shift, float(np.sqrt(row[used] @ covariance @ row[used]))
 
     def _by_responses(self, rows: np.ndarray) -> np.ndarray:
         """Standard deviations (w,) of sums of the centres over responses that other counts of the vacuum ZLP make."""

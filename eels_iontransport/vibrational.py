@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -19,7 +18,6 @@ from .decomposition.layout import KnownShapes
 from .decomposition.presence import Presence, test_presence
 from .decomposition.response import Response
 from .decomposition.result import Decomposition, PeakTable, scatter
-from .decomposition.sharing_test import SharedWidths
 from .materials import Recipe
 from .materials.recipe import POLARITONIC, Interval
 from .measure.alignment import Aligned, aligned_row
@@ -29,6 +27,7 @@ from .outlook import shift_outlook, taken
 from .prepared import Prepared
 from .prepared import prepare as prepare
 from .progress import Progress, silent
+from .quantity import quantity
 from .rows import Basis, RowFits
 from .shift_study import MovedGroups, ShiftStudy, can_be_studied, vacuum_tail
 from .shift_uncertainty import ShiftUncertainty, references
@@ -105,7 +104,7 @@ class BehindTheShift:
     """How uncertain the shift is, whether the regions share their widths (None: not to be told), and how long still."""
 
     uncertainty: ShiftUncertainty
-    widths: SharedWidths | None
+    widths: Mapping[str, Any] | None
     outlook: Mapping[str, Any]
     flags: tuple[Flag, ...]
 
@@ -187,10 +186,18 @@ def _behind_the_shift(study: ShiftStudy, line: Prepared, masks: Mapping[str, np.
     outlook, doubts = shift_outlook(
         study.setup, study.groups, study.together, reference, so_far, systematic_mev=systematic
     )
-    widths = None
-    with suppress(UnusableInput):
-        widths = study.widths
-    return BehindTheShift(uncertainty, widths, outlook, (*doubts, *(widths.flags if widths is not None else ())))
+    widths, more = _widths(study, reference)
+    return BehindTheShift(uncertainty, widths, outlook, (*doubts, *more))
+
+
+def _widths(study: ShiftStudy, reference: str) -> tuple[dict[str, Any] | None, tuple[Flag, ...]]:
+    """Whether the regions share their widths, with the shift without sharing where not, for JSON; and the doubts."""
+    try:
+        found = study.widths
+    except UnusableInput:
+        return None, ()
+    own = study.shift_with_own_widths(reference) if found.differ else (None, None)
+    return {**found.to_dict(), "shift_with_own_widths_mev": quantity(own[0], own[1], "meV")}, found.flags
 
 
 def _moved_sums(

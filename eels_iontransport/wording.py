@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from . import outlook_words
+
 MINUS = "\N{MINUS SIGN}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 DOT = "\N{MIDDLE DOT}"
@@ -33,6 +35,7 @@ class ReadoutText:
     shift_label: str = ""
     shift: str = ""
     shift_detail: str = ""
+    outlook: str = ""
     ratio_label: str = ""
     ratio: str = ""
     transport: str = ""
@@ -104,12 +107,19 @@ def readout_text(
         shift_label=shift_label,
         shift=shift,
         shift_detail=detail,
+        outlook="" if progress else outlook_text(readout),
         ratio_label=ratio_label,
         ratio=(ratio_progress or ratio_text(readout)) if roles.ratio else "",
         transport="" if progress else transport_text(readout),
         flags=flags[0],
         flags_tooltip=flags[1],
     )
+
+
+def outlook_text(readout: Mapping[str, Any]) -> str:
+    """What a smaller uncertainty of the shift costs; empty where nothing is known of it."""
+    entry = (readout.get("ldo_peak") or {}).get("outlook")
+    return outlook_words.sentence(entry) if entry else ""
 
 
 def not_yet(readout: Mapping[str, Any], pixel: int | None, pixels: int | None) -> str:

@@ -16,7 +16,8 @@ from eels_iontransport.decomposition.fitting import fit_each, fit_together
 from eels_iontransport.decomposition.forecast import forecast, solve
 from eels_iontransport.decomposition.information import information
 from eels_iontransport.decomposition.problem import Prior
-from eels_iontransport.outlook import Taken, outlook, sentence, shift_outlook, taken, to_tell
+from eels_iontransport.outlook import Taken, outlook, shift_outlook, taken, to_tell
+from eels_iontransport.outlook_words import sentence
 
 from .decomposition.test_information import CENTRE_VARIANCE, LDO, gaussians
 from .decomposition.test_resampling import ALL, INDEPENDENT, SHIFT, expected, measured, simulated

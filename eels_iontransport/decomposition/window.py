@@ -84,7 +84,7 @@ def cut_out(
 ) -> Windowed:
     """The spectra in the window, as many channels of each, wherever its zero lies; without those that cannot be fitted.
 
-    background: functions fitted with the lines, at energies; None for none. response: None for lines as they were recorded.
+    background: functions fitted with the lines; None for none. response: None for lines as they were recorded.
     power_law_mev: two windows through which a power law is subtracted. Raises UnusableInput where no spectrum is left.
     """
     if isinstance(spectra, AlignedRows):

@@ -190,7 +190,8 @@ def spectra_of(item: Item) -> Spectra:
     if xdata is None:
         raise UnusableInput(f"'{item.title}' holds no data.")
     calibrations = [(axis.offset, axis.scale, axis.units) for axis in xdata.dimensional_calibrations]
-    return spectra_from_parts(xdata.data, calibrations, metadata, item.title)
+    are_passes = bool(xdata.is_sequence and xdata.datum_dimension_count == 1)
+    return spectra_from_parts(xdata.data, calibrations, metadata, item.title, first_axis_is_passes=are_passes)
 
 
 def _equal(spectra: Spectra, others: Spectra) -> bool:

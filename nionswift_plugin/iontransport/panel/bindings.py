@@ -27,7 +27,9 @@ def values(presentation: Presentation) -> dict[str, object]:
             content[f"{name}_label"] += ", provisional"
         elif presentation.provisional and content[name] == wording.NOT_DETERMINED:
             content[f"{name}_sentence"] += " yet"
-    content["flags"], content["hint"] = _short(content["flags"]), _short(content["hint"])
+    content["outlook_tooltip"] = content["outlook"]
+    for name in ("flags", "hint", "outlook"):
+        content[name] = _short(content[name])
     return content | {f"{name}_visible": bool(value) for name, value in content.items() if isinstance(value, str)}
 
 

@@ -205,6 +205,14 @@ def _readout(u: Declarative.DeclarativeUI) -> Description:
             width=CONTENT,
             color=GREY,
         ),
+        u.create_label(
+            text="@binding(shown.outlook)",
+            tool_tip="@binding(shown.outlook_tooltip)",
+            visible="@binding(shown.outlook_visible)",
+            word_wrap=True,
+            width=CONTENT,
+            color=GREY,
+        ),
         _quantity(u, "ratio"),
         u.create_column(
             u.create_row(
