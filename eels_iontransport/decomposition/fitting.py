@@ -50,6 +50,8 @@ class Setup:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise UnusableInput(f"There is no mode '{self.mode}'; choose one of {', '.join(MODES)}.")
+        if self.windows_mev is not None:
+            _check_windows(*self.windows_mev)
 
     @property
     def is_published(self) -> bool:
@@ -73,6 +75,16 @@ class Setup:
 
     def shape(self, peak: Peak) -> LineShape:
         return peak.published if self.is_published else peak.wide
+
+
+def _check_windows(first: Interval, second: Interval) -> None:
+    """Raises UnusableInput for background windows that are empty, reversed or not in order; nan is in no order."""
+    if not -np.inf < first[0] < first[1] <= second[0] < second[1] < np.inf:
+        named = ", ".join(f"{low:g}-{high:g}" for low, high in (first, second))
+        raise UnusableInput(
+            f"The background windows {named} meV are no two intervals in order; give the lower one first, "
+            "and of each the lower end first."
+        )
 
 
 def fit_aloof(setup: Setup, aloof: Aligned, should_stop: Stop = never) -> tuple[Decomposition, KnownShapes]:

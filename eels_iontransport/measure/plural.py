@@ -105,6 +105,8 @@ def _fill(result: Plural, core_loss: Spectra, rows: np.ndarray, loss_ev: np.ndar
         return
     scale, zero = _match(energy[overlap], core_loss.rows[np.ix_(rows, overlap)], loss_ev, loss)
     good = np.isfinite(scale)
+    if not good.any():
+        return
     rows, loss, scale, zero = rows[good], loss[good], scale[good], zero[good]
     plural = loss - single_scattering(loss_ev, loss)
     counts = scale[:, None] * _extended(loss_ev, plural, energy, zero)
