@@ -71,6 +71,8 @@ class Fits:
         nan for those that are held, at a limit, or not a parameter (-1).
         """
         columns = np.where(indices >= 0, self.columns.of_block(block, indices), -1)
+        if not (columns >= 0).any():
+            return np.full((len(self.theta), columns.size, columns.size), np.nan)
         part = self.block_covariance[:, block][:, columns[:, None], columns[None, :]]
         missing = columns < 0
         return np.where(missing[:, None] | missing[None, :], np.nan, part)
@@ -214,6 +216,8 @@ class _Columns:
     def of_block(self, block: int, indices: np.ndarray) -> np.ndarray:
         """Column of a spectrum for each index into theta; -1 where it is none of its columns."""
         mine = np.concatenate([self._padded[block], self.shared])
+        if not mine.size:  # every line shape is held, as where there are but polaritons
+            return np.full(len(indices), -1)
         found = mine[None, :] == np.asarray(indices)[:, None]
         return np.where(found.any(axis=1) & (np.asarray(indices) >= 0), found.argmax(axis=1), -1)
 
