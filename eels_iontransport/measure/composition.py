@@ -134,7 +134,7 @@ def change(
     pair = [fit.index(element) for element in ratio]
     plain = window_ratios(data, edges, pair, masks, fit, background_window_ev)
     shift = _edge_shift(fit, present)
-    flags = [*_doubts(fit, shift, data, plural), *plain.flags]
+    flags = [*_missing(present), *_doubts(fit, shift, data, plural), *plain.flags]
     whole = present == list(NAMES)
     grains = grain_shapes(data, edges, pair, masks, fit) if whole else None
     if grains is not None:
@@ -197,11 +197,12 @@ def _solved(normal: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _edge_shift(fit: edgefit.EdgeFit, present: list[str]) -> Value:
-    """How far the boundary's edges lie above the mean of the grains'; the shifts share what the shapes leave open."""
+    """How far the boundary's edges lie above the mean of the grains'; nan where hardly more than the prior is known."""
     if present != list(NAMES):
         return UNKNOWN
     weights = np.array([-0.5, 1.0, -0.5])
-    return Value(float(weights @ fit.shift_ev), float(np.sqrt(weights @ fit.shift_covariance @ weights)))
+    sigma = float(np.sqrt(weights @ fit.shift_covariance @ weights))
+    return Value(float(weights @ fit.shift_ev), sigma) if sigma < 0.5 * edgefit.SHIFT_PRIOR_EV else UNKNOWN
 
 
 def _refusal(fit: edgefit.EdgeFit, grains: GrainShapes | None) -> Flag | None:
@@ -214,6 +215,17 @@ def _refusal(fit: edgefit.EdgeFit, grains: GrainShapes | None) -> Flag | None:
         return None
     message = f"The edge shapes do not describe the core-loss spectra (reduced chi-squared {fit.chi2:.1f})."
     return Flag("CORE_LOSS_REFUSED", message)
+
+
+def _missing(present: list[str]) -> list[Flag]:
+    """Regions without a usable spectrum, in which case there is no change."""
+    absent = [name.replace("_", " ") for name in NAMES if name not in present]
+    if not absent:
+        return []
+    message = (
+        f"No usable core-loss spectrum lies in the {' and the '.join(absent)}, so there is no change of the ratio."
+    )
+    return [Flag("CORE_LOSS_REGION_EMPTY", message)]
 
 
 def _doubts(fit: edgefit.EdgeFit, shift: Value, data: EdgeData, plural: Plural | None) -> list[Flag]:

@@ -87,8 +87,9 @@ def grain_shapes(
     for name, own in fits.items():
         both = [_place(name), _place(BOUNDARY)]
         before, after = float(shared.misfit[both].sum()), float(own.misfit.sum())
-        gain[name] = (before - after) / (own.deformation.size * own.chi2)
-        share[name] = (before - after) / max(before - own.model.size, before - after)
+        gain[name] = (before - after) / (own.deformation.size * max(own.chi2, 1.0))
+        beyond_noise = max(before - own.model.size, before - after)
+        share[name] = (before - after) / beyond_noise if before > after else 0.0
         against[name] = UNKNOWN
         if own.chi2 <= MISFIT_LIMIT:
             several = ways(data, [masks[name], masks[BOUNDARY]], edges, own)

@@ -89,10 +89,12 @@ def window_ratios(
         except UnusableInput:
             pass
     flags = _flags(published, alternative, edge)
+    if list(masks) == list(NAMES) and not math.isfinite(published.relative_change.value):
+        flags += (_not_seen(published, edges, pair),)
     if alternative is None:
         return Backgrounds(published, None, flags)
     doubt = alternative.unmixed_change.value - published.unmixed_change.value
-    return Backgrounds(_doubted(published, doubt), _doubted(alternative, 0.5 * doubt), flags)
+    return Backgrounds(_with_doubt(published, doubt), _with_doubt(alternative, 0.5 * doubt), flags)
 
 
 class _Windows:
@@ -131,8 +133,9 @@ class _Windows:
         inverse = np.linalg.inv(self.fit.cross_talk)
         own = coreloss.Intensities(moved.value @ inverse.T, inverse @ moved.covariance @ inverse.T)
         unmixed = _change(own, pair)
-        doubt = values.cross_talk_doubt(moved.value, self.fit.cross_talk, partial(values.relative_change, pair=pair))
-        unmixed = Value(unmixed.value, math.hypot(unmixed.sigma, doubt))
+        if math.isfinite(unmixed.value):
+            change = partial(values.relative_change, pair=pair)
+            unmixed = _doubted(unmixed, values.cross_talk_doubt(moved.value, self.fit.cross_talk, change))
         return replace(found, relative_change=_change(plain, pair), unmixed_change=unmixed)
 
     def _residual(self, window_ev: Interval) -> dict[str, Value]:
@@ -162,12 +165,22 @@ def _change(found: coreloss.Intensities, pair: list[int]) -> Value:
     return Value(values.relative_change(found.value, pair), values.relative_sigma(found.value, covariance, pair))
 
 
-def _doubted(ratios: WindowRatios, doubt: float) -> WindowRatios:
+def _doubted(value: Value, doubt: float) -> Value:
+    return Value(value.value, math.hypot(value.sigma, doubt))
+
+
+def _with_doubt(ratios: WindowRatios, doubt: float) -> WindowRatios:
     """With a doubt about the background in the unmixed change, where there is one."""
     if not math.isfinite(doubt):
         return ratios
-    unmixed = ratios.unmixed_change
-    return replace(ratios, unmixed_change=Value(unmixed.value, math.hypot(unmixed.sigma, doubt)))
+    return replace(ratios, unmixed_change=_doubted(ratios.unmixed_change, doubt))
+
+
+def _not_seen(published: WindowRatios, edges: tuple[Edge, ...], pair: list[int]) -> Flag:
+    low, high = published.window_ev or edges[pair[0]].background_window_ev
+    first, second = (edges[k].element for k in pair)
+    message = f"Over the background fitted at {low:g}-{high:g} eV {first} or {second} does not stand out of the noise"
+    return Flag("UNCORRECTED_NOT_SEEN", f"{message}; there is no uncorrected ratio.")
 
 
 def _flags(published: WindowRatios, alternative: WindowRatios | None, edge: Edge) -> tuple[Flag, ...]:

@@ -12,6 +12,7 @@ from eels_iontransport import materials
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.noise import NoiseModel, given
 from eels_iontransport.data.record import Role
+from eels_iontransport.data.regions import Region
 from eels_iontransport.data.spectrum import EnergyAxis, make_spectra
 from eels_iontransport.measure.composition import change, profile
 from eels_iontransport.measure.plural import plural_scattering
@@ -165,6 +166,68 @@ def test_axis_without_the_edges_is_refused(axis):
 def test_recipe_without_edges_is_refused():
     with pytest.raises(UnusableInput, match="no core-loss edges"):
         change(line(1), (), RATIO, REGIONS, POISSON)
+
+
+def rows_of(name):
+    """What a camera, a file or a hand on the regions may bring about."""
+    rows, position = line(12).rows.copy(), 0.5 * np.arange(40)
+    in_boundary = np.abs(position - 10) < 1
+    return {
+        "zeros": 0 * rows,
+        "all the same": 0 * rows + 7.0,
+        "negative": -rows,
+        "no more than read noise": np.random.default_rng(0).normal(0.0, 5.0, rows.shape),
+        "negative at the boundary": np.where(in_boundary[:, None], -rows, rows),
+        "negative in grain 2": np.where((position > 12)[:, None], -rows, rows),
+        "one pixel": rows[:1],
+        "eleven pixels": rows[:11],
+    }[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("zeros", "CORE_LOSS_EMPTY"),
+        ("all the same", "EDGE_NOT_SEEN"),
+        ("negative", "CORE_LOSS_EMPTY"),
+        ("no more than read noise", "CORE_LOSS_REFUSED"),
+        ("negative at the boundary", "CORE_LOSS_REGION_EMPTY"),
+        ("negative in grain 2", "CORE_LOSS_REGION_EMPTY"),
+        ("one pixel", "CORE_LOSS_REGION_EMPTY"),
+        ("eleven pixels", "CORE_LOSS_REGION_EMPTY"),
+    ],
+)
+@pytest.mark.parametrize("noise", [POISSON, NoiseModel("estimated", 0.3)])
+def test_unusable_counts_give_no_change_and_a_reason(name, code, noise):
+    found = changed(make_spectra(rows_of(name), AXIS, step_nm=0.5), noise)
+    assert np.isnan(found.relative_change.value) and np.isnan(found.relative_change.sigma)
+    assert code in [flag.code for flag in found.flags]
+
+
+@pytest.mark.parametrize("boundary", [(19.5, 19.5), (10.1, 10.2), (30.0, 40.0)])
+def test_regions_that_hold_no_pixel(boundary):
+    regions = replace(REGIONS, boundary=Region(*boundary), grain_2=Region(25.0, 26.0))
+    found = change(line(13), EDGES, RATIO, regions, POISSON)
+    assert np.isnan(found.relative_change.value)
+    message = next(flag.message for flag in found.flags if flag.code == "CORE_LOSS_REGION_EMPTY")
+    assert "grain 2" in message
+
+
+@pytest.mark.parametrize("shift_ev", [-0.2, 0.0, 0.2])
+def test_edge_shift_and_its_error(shift_ev):
+    pulls = []
+    for seed in range(8):
+        value, sigma = changed(line(seed, shift_ev=shift_ev)).edge_shift_ev
+        assert value == pytest.approx(shift_ev, abs=0.03)
+        pulls.append((value - shift_ev) / sigma)
+    assert 0.3 < np.sqrt(np.mean(np.square(pulls))) < 2.0
+
+
+def test_changes_of_the_elements():
+    found = changed(line(None)).elements
+    for name, true in {"Li": 0.73**0.5, "Co": 0.73**-0.5}.items():
+        # The boundary's spectrum is 4.3e4 high, those of the grains 4e4 and 3.7e4.
+        assert abs(found[name].value - (true * 4.3 / 3.85 - 1)) < 2 * found[name].sigma
 
 
 def test_unmixing_inverts_the_cross_talk():
