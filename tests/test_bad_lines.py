@@ -246,7 +246,6 @@ BACKGROUNDS = {
     "a window reversed": ((25.0, 20.0), (95.0, 105.0)),
     "windows in the other order": ((95.0, 105.0), (20.0, 25.0)),
     "a window of nan": ((20.0, np.nan), (95.0, 105.0)),
-    "an empty window": ((20.0, 20.0), (95.0, 105.0)),
     "beyond the line": ((20.0, 25.0), (395.0, 405.0)),
     "over the zero-loss peak": ((-5.0, 5.0), (95.0, 105.0)),
 }

@@ -78,8 +78,8 @@ class Setup:
 
 
 def _check_windows(first: Interval, second: Interval) -> None:
-    """Raises UnusableInput for background windows that are empty, reversed or not in order; nan is in no order."""
-    if not -np.inf < first[0] < first[1] <= second[0] < second[1] < np.inf:
+    """Raises UnusableInput for background windows that are reversed or not in order; nan is in no order."""
+    if not -np.inf < first[0] <= first[1] <= second[0] <= second[1] < np.inf:
         named = ", ".join(f"{low:g}-{high:g}" for low, high in (first, second))
         raise UnusableInput(
             f"The background windows {named} meV are no two intervals in order; give the lower one first, "
