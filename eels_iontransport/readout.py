@@ -93,6 +93,7 @@ class Findings:
         return unique(
             [
                 *_zlp_flags(self.line),
+                *self.line.doubts,
                 *_line_flags(self),
                 *self.chemistry.flags,
                 *self.vibrations.flags,

@@ -26,7 +26,7 @@ from .materials import Recipe
 from .materials.recipe import Interval
 from .measure.transport import Assumptions
 from .memory import Memory, Seen, Watch
-from .prepared import Prepared, Preparer
+from .prepared import Prepared, Preparer, prepare_all
 from .progress import Progress, silent
 from .provenance import provenance, sha256
 from .readout import Findings, assemble
@@ -152,7 +152,7 @@ class Session:
         seen = {role: self._watches[role].look(spectra) for role, spectra in self._inputs.items()}
         on_the_way = {role: self._hash(role, given) for role, given in seen.items()}
         progress(0, 1, "Zero-loss peaks")
-        prepared = {role: self._preparers[role].prepare(seen[role]) for role in PREPARED if role in seen}
+        prepared = prepare_all(self._preparers, {role: seen[role] for role in PREPARED if role in seen})
         line = prepared["vibrational"]
         progress(0, 1, "Core loss and thickness")
         chemistry = measure_chemistry(

@@ -20,7 +20,7 @@ from .decomposition.layout import KnownShapes
 from .decomposition.profile import Profile, profile
 from .decomposition.resampling import Resampled, bootstrap
 from .decomposition.response import Response, from_vacuum
-from .decomposition.response_draws import response_ensemble
+from .decomposition.response_draws import response_ensemble, through_voigts
 from .decomposition.result import Decomposition
 from .decomposition.sharing_test import SCATTER, SharedWidths, fit_own_widths, judge_widths
 from .materials import Recipe
@@ -117,7 +117,7 @@ class ShiftStudy:
         return shift, float(np.sqrt(row[used] @ covariance @ row[used]))
 
     def _by_responses(self, rows: np.ndarray) -> np.ndarray:
-        """Standard deviations (w,) of sums of the centres over responses that other counts of the vacuum ZLP make."""
+        """What counts of the vacuum ZLP, and its description, leave uncertain in sums of the centres, (w,)."""
 
         def centres(draw: tuple[Response, Tail | None]) -> np.ndarray:
             response, tail = draw
@@ -126,7 +126,14 @@ class ShiftStudy:
 
         with ThreadPoolExecutor(THREADS) as pool:  # the fits leave the interpreter to other threads
             found = list(pool.map(centres, self._draws))
-        return _deviation(np.array(found) @ rows.T)
+        return np.hypot(_deviation(np.array(found) @ rows.T), self._by_description(rows))
+
+    def _by_description(self, rows: np.ndarray) -> np.ndarray:
+        """By what sums of the centres are off, (w,), as the Voigts are not quite the response; 0 where unknown."""
+        assert self.setup.response is not None
+        spectra = through_voigts(self.together, list(self.groups.values()), self.setup.response)
+        before, after = (self._centres(self.setup, g) for g in (self.groups, dict(zip(self.groups, spectra))))
+        return np.nan_to_num(np.abs(rows @ (after - before)))
 
     @property
     def _draws(self) -> list[tuple[Response, Tail | None]]:

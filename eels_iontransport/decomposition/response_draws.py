@@ -159,14 +159,19 @@ def misfit_shift(
     if setup.response is None:
         return np.nan
     fitted = fit_together(setup, spectra, should_stop)
-    described = [
-        replace(spectrum, counts=spectrum.counts + _through_voigts_less_measured(fitted, row, spectrum, setup.response))
-        for row, spectrum in enumerate(spectra)
-    ]
+    described = through_voigts(fitted, spectra, setup.response)
     again = fit_together(setup, described, should_stop, fitted)
     used = weights != 0
     before, after = (weights[used] @ found.value(peak, "centre_mev")[used] for found in (fitted, again))
     return float(before - after)
+
+
+def through_voigts(fitted: Decomposition, spectra: Sequence[Aligned], response: Response) -> list[Aligned]:
+    """The spectra as they would be if the response were what its Voigts are, by the fitted lines."""
+    return [
+        replace(spectrum, counts=spectrum.counts + _through_voigts_less_measured(fitted, row, spectrum, response))
+        for row, spectrum in enumerate(spectra)
+    ]
 
 
 def _through_voigts_less_measured(fitted: Decomposition, row: int, spectrum: Aligned, response: Response) -> np.ndarray:
