@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import wording
+from ..specification import TAIL
 from . import style
 
 if TYPE_CHECKING:
@@ -27,10 +28,17 @@ _GROUPS: Mapping[str, Callable[[Entry], Any]] = {
     "Reference": lambda entry: entry["reference"].replace("_", " "),
     "From (meV)": lambda entry: entry["window_mev"][0],
     "To (meV)": lambda entry: entry["window_mev"][1],
-    "Order": lambda entry: entry["background_order"],
+    "Background": lambda entry: _background(entry),
     "Response": lambda entry: entry["response"],
     "Polariton offset": lambda entry: {True: "with prior", False: "none", None: None}[entry["offset_prior"]],
 }
+
+
+def _background(entry: Entry) -> str | None:
+    """What lies under the lines, where it is fitted with them."""
+    if entry["background_order"] is not None:
+        return f"order {entry['background_order']}"
+    return TAIL if entry.get("background") == TAIL else None
 
 
 def known(entries: Sequence[Entry]) -> list[Entry]:
