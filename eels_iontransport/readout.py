@@ -22,7 +22,7 @@ from .measure.composition import Change
 from .measure.windows import WindowRatios
 from .prepared import Prepared
 from .quantity import quantity, unknown
-from .shift_uncertainty import ShiftUncertainty
+from .shift_uncertainty import ShiftUncertainty, Sum
 from .transport_entry import transport_entry
 from .vibrational import Vibrations
 
@@ -209,6 +209,10 @@ def _line_flags(findings: Findings) -> list[Flag]:
     if record is not None and record.saturated_frames:
         message = f"{record.saturated_frames} frames of the line were saturated when taken; expose for less time."
         flags.append(Flag("FRAMES_SATURATED", message))
+    pixels = np.array([region.mask(spectra.position_nm) for _, region in regions or ()])
+    if regions is not None and (pixels.sum(axis=0) > 1).any():
+        message = "The regions overlap, and what they share counts twice; move their ends apart."
+        flags.append(Flag("REGIONS_OVERLAP", message))
     for name, region in regions or ():
         if not (region.mask(spectra.position_nm) & findings.line.usable).any():
             message = f"No usable row lies in the {_words(name)}; move it or wait for the scan."
@@ -247,12 +251,17 @@ def _with_all_parts(shifts: dict[str, Any], study: ShiftUncertainty, reference: 
     for name in study.names:
         centre = study.of_centre(name)
         if shifts[f"{name}_mev"]["value"] is not None:
-            result[f"{name}_mev"] = quantity(centre.value, centre.sigma, "meV")
+            result[f"{name}_mev"] = _known(centre)
     for key, against in {"blue_shift_mev": reference, **{f"shift_vs_{name}_mev": name for name in GRAINS}}.items():
         found = study.of_shift(against)
         if found is not None and shifts[key]["value"] is not None:
-            result[key] = quantity(found.value, found.sigma, "meV")
+            result[key] = _known(found)
     return {**result, "uncertainty": study.to_dict(reference)}
+
+
+def _known(found: Sum) -> dict[str, Any]:
+    """A centre or shift; a value of which nobody can say how uncertain it is, is none."""
+    return quantity(found.value, found.sigma, "meV") if math.isfinite(found.sigma) else unknown("meV")
 
 
 def _region_centres(findings: Findings) -> tuple[np.ndarray, np.ndarray]:
@@ -313,6 +322,12 @@ def _peak_flags(findings: Findings) -> list[Flag]:
         if absent:
             message = f"No {peak} peak was found in {', '.join(_words(name) for name in absent)}."
             flags.append(Flag(f"{peak.upper()}_NOT_FOUND", message))
+        if findings.vibrations.behind is not None and np.isfinite(findings.region_centres[0]).all():
+            if findings.shift["blue_shift_mev"]["value"] is None:
+                message = (
+                    f"The spectra do not tell how uncertain the {peak} shift is, so none is given; take more of them."
+                )
+                flags.append(Flag("SHIFT_NOT_DETERMINED", message))
         flags += _grain_flags(findings)
     return flags
 

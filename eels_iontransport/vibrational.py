@@ -377,7 +377,12 @@ def _response(
     flags: list[Flag] = []
     for source, measure in ways:
         total = source.total() if source is not None else None
-        if source is None or total is None:
+        if source is None:
+            continue
+        if total is None:
+            if source is vacuum:
+                message = "The vacuum spectrum has no usable zero-loss peak, so the response is taken from elsewhere."
+                flags.append(Flag("RESPONSE_UNUSABLE", message))
             continue
         try:
             make = partial(measure, total.energy_mev, total.counts)

@@ -183,4 +183,5 @@ def _through_voigts_less_measured(fitted: Decomposition, row: int, spectrum: Ali
     area, centre, sigma, gamma = (fitted.values[name][row] for name in ("area", "centre_mev", "sigma_mev", "gamma_mev"))
     there = np.isfinite(area * centre) & (area > 0)
     lines = voigt_profile(energy[:, None] - centre[there], sigma[there], gamma[there]) @ area[there]
-    return np.convolve(lines, wrong, mode="same") * step
+    half = reach.size // 2  # of what may be longer than the spectrum
+    return np.convolve(lines, wrong)[half : half + lines.size] * step
