@@ -17,7 +17,7 @@ from . import edgedata, edgefit, edgeways, values
 from .edgedata import EdgeData
 from .edgefit import MISFIT_FLAG, MISFIT_LIMIT
 from .edgeways import ways
-from .grainshapes import GrainShapes, grain_shapes
+from .grainshapes import GrainShapes, grain_fits, grain_shapes, searched_again
 from .plural import Plural
 from .values import UNKNOWN, Value
 from .windows import Backgrounds, WindowRatios, window_ratios
@@ -130,13 +130,15 @@ def change(
         flag = Flag("CORE_LOSS_EMPTY", "No region holds a usable core-loss spectrum.")
         return Change(nothing, UNKNOWN, Backgrounds(), {}, None, (flag,))
     chosen, present = list(masks.values()), list(masks)
-    fit = edgedata.joint_fit(data, chosen, edges)
+    fit, whole = edgedata.joint_fit(data, chosen, edges), present == list(NAMES)
+    if whole:
+        by_grain = grain_fits(data, edges, masks, fit)
+        fit = searched_again(data, edges, masks, fit, by_grain)
     pair = [fit.index(element) for element in ratio]
     plain = window_ratios(data, edges, pair, masks, fit, background_window_ev)
     shift = _edge_shift(fit, present)
     flags = [*_missing(present), *_doubts(fit, shift, data, plural), *plain.flags]
-    whole = present == list(NAMES)
-    grains = grain_shapes(data, edges, pair, masks, fit) if whole else None
+    grains = grain_shapes(data, edges, pair, masks, fit, by_grain) if whole else None
     if grains is not None:
         flags += grains.flags
     refusal = _refusal(fit, grains)

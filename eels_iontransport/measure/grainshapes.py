@@ -71,25 +71,45 @@ class GrainShapes:
         return (Flag("GRAIN_SHAPES_DIFFER", message),)
 
 
+def grain_fits(
+    data: EdgeData, edges: tuple[Edge, ...], masks: Mapping[str, np.ndarray], shared: EdgeFit
+) -> dict[str, EdgeFit]:
+    """Of each grain with the boundary. masks: pixels of all three regions. shared: the fit of them together."""
+    start = shared if shared.chi2 <= MISFIT_FLAG else None  # a poor fit is no place to begin
+    return {name: edgedata.joint_fit(data, [masks[name], masks[BOUNDARY]], edges, start=start) for name in GRAINS}
+
+
+def searched_again(
+    data: EdgeData,
+    edges: tuple[Edge, ...],
+    masks: Mapping[str, np.ndarray],
+    shared: EdgeFit,
+    fits: Mapping[str, EdgeFit],
+) -> EdgeFit:
+    """The shared fit, begun at the shapes of each grain where these are much better: it may have stopped short."""
+    better = [own for name, own in fits.items() if _gain(name, shared, own) > GAIN_FLAG]
+    again = [edgedata.joint_fit(data, list(masks.values()), edges, start=own) for own in better]
+    return min([shared, *again], key=lambda fit: fit.chi2)
+
+
 def grain_shapes(
-    data: EdgeData, edges: tuple[Edge, ...], pair: list[int], masks: Mapping[str, np.ndarray], shared: EdgeFit
+    data: EdgeData,
+    edges: tuple[Edge, ...],
+    pair: list[int],
+    masks: Mapping[str, np.ndarray],
+    shared: EdgeFit,
+    fits: Mapping[str, EdgeFit],
 ) -> GrainShapes:
-    """masks: pixels of all three regions. shared: the fit of them with common shapes.
+    """masks: pixels of all three regions. shared: the fit of them with common shapes. fits: see `grain_fits`.
 
     Where the shapes differ and it cannot be told which of them the boundary has, the errors hold the doubt. That of the
     difference follows from what the shared fit gains in certainty (J. A. Hausman, Econometrica 46 (1978) 1251), the two
     fits being taken as fully anticorrelated; it is no less than that of the grains' ratio.
     """
     common, common_covariance = values.log_ratios(shared.amounts, shared.covariance, pair)
-    start = shared if shared.chi2 <= MISFIT_FLAG else None  # a poor fit is no place to begin
     against, gain, share, moved, freedom = {}, {}, {}, [], []
-    fits = {n: edgedata.joint_fit(data, [masks[n], masks[BOUNDARY]], edges, start=start) for n in GRAINS}
     for name, own in fits.items():
-        both = [_place(name), _place(BOUNDARY)]
-        before, after = float(shared.misfit[both].sum()), float(own.misfit.sum())
-        gain[name] = (before - after) / (own.deformation.size * max(own.chi2, 1.0))
-        beyond_noise = max(before - own.model.size, before - after)
-        share[name] = (before - after) / beyond_noise if before > after else 0.0
+        gain[name], share[name] = _gain(name, shared, own), _share(name, shared, own)
         against[name] = UNKNOWN
         if own.chi2 <= MISFIT_LIMIT:
             several = ways(data, [masks[name], masks[BOUNDARY]], edges, own)
@@ -105,6 +125,21 @@ def grain_shapes(
     if not found.differ:
         return found
     return replace(found, against={name: _where_shapes_differ(v, name, found) for name, v in against.items()})
+
+
+def _gain(grain: str, shared: EdgeFit, own: EdgeFit) -> float:
+    """The misfit that shapes of its own take away from a grain and the boundary, for each of their parameters."""
+    return _taken(grain, shared, own) / (own.deformation.size * max(own.chi2, 1.0))
+
+
+def _share(grain: str, shared: EdgeFit, own: EdgeFit) -> float:
+    """The same as a part of the misfit beyond noise."""
+    taken = _taken(grain, shared, own)
+    return taken / max(float(own.misfit.sum()) + taken - own.model.size, taken) if taken > 0 else 0.0
+
+
+def _taken(grain: str, shared: EdgeFit, own: EdgeFit) -> float:
+    return float(shared.misfit[[_place(grain), _place(BOUNDARY)]].sum() - own.misfit.sum())
 
 
 def _where_shapes_differ(against: Value, grain: str, found: GrainShapes) -> Value:
