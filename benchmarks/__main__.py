@@ -12,7 +12,17 @@ import platform
 import sys
 import time
 
-MODULES = ("simulator", "demo", "readout", "startup", "decomposition", "image", "shift_accuracy", "measured")
+MODULES = (
+    "simulator",
+    "demo",
+    "readout",
+    "startup",
+    "decomposition",
+    "image",
+    "shift_accuracy",
+    "composition",
+    "measured",
+)
 
 
 def main(argv: list[str]) -> int:

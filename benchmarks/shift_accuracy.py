@@ -31,7 +31,7 @@ WITHIN, CAUGHT = 2.0, 0.95
 WIDTH_SCATTER, FOUND, FALSE = 0.05, 0.95, 0.05
 OFFSET_MEV = -1.0
 WIDTHS_FLAG = "WIDTHS_DIFFER"
-DOUBTS = ("MODEL_MISFIT", "LDO_RAILED", "LDO_NOT_FOUND", "POLARITON_OFFSET")
+DOUBTS = ("MODEL_MISFIT", "LDO_RAILED", "LDO_NOT_FOUND", "SHIFT_NOT_DETERMINED")
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,11 @@ def _bias(results: Sequence[Outcome], mode: str = "shared", bound_mev: float = B
     found = []
     for shift in SHIFTS_MEV:
         errors = _of(results, shift)
-        error = errors.std(ddof=1) / math.sqrt(errors.size)
         name = f"{mode}, dose 10: bias at a shift of {shift:g}"
-        spread = f"+- {error:.3f} of {errors.size}"
+        if errors.size < 2:
+            found.append(Figure(name, "meV", math.nan, spread=f"{errors.size} sessions with a number"))
+            continue
+        spread = f"+- {errors.std(ddof=1) / math.sqrt(errors.size):.3f} of {errors.size}"
         found.append(Figure(name, "meV", float(errors.mean()), -bound_mev, bound_mev, spread))
     known = _known(results)
     truth = np.array([r.condition.shift_mev for r in known])
@@ -123,9 +125,8 @@ def _spread(results: Sequence[Outcome]) -> list[Figure]:
 def _coverage(name: str, results: Sequence[Outcome], goal: tuple[float, float]) -> list[Figure]:
     known = _known(results)
     share = float(np.mean([r.covers for r in known]))
-    by_shift = ", ".join(
-        f"{np.mean([r.covers for r in known if r.condition.shift_mev == shift]):.2f}" for shift in SHIFTS_MEV
-    )
+    shifts = [[r.covers for r in known if r.condition.shift_mev == shift] for shift in SHIFTS_MEV]
+    by_shift = ", ".join(f"{np.mean(covers):.2f}" if covers else "none" for covers in shifts)
     error = math.sqrt(share * (1 - share) / len(known))
     return [
         Figure(f"{name}: 68 % intervals that cover", "", share, *goal, f"+- {error:.3f}; by shift {by_shift}"),
