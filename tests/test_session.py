@@ -62,6 +62,22 @@ def test_the_readout_agrees_with_the_truth(boundary, evaluation):
     assert readout["flags"] == []
 
 
+def test_the_ratio_is_given_in_every_way(evaluation, boundary):
+    ratio, true = evaluation.readout["li_to_co"], boundary[2]["li_to_co"]["relative_change"]
+    for name in ("relative_change_vs_grain_1", "relative_change_vs_grain_2"):
+        assert within(ratio[name], true)
+    assert within(ratio["edge_shift_ev"], 0.0)
+    assert ratio["edge_shapes"]["grains_differ"] is False and ratio["edge_shapes"]["boundary_like"] is None
+    published, alternative = ratio["windows"]["published"], ratio["windows"]["alternative"]
+    assert ratio["windows"]["better"] == "published"
+    assert published["background_ev"] == [43.0, 45.0] and alternative["background_ev"] == [48.0, 53.0]
+    assert published["relative_change"] == ratio["uncorrected_relative_change"]
+    for windows in (published, alternative):
+        assert within(windows["unmixed_relative_change"], true)
+        assert abs(windows["pre_edge_residual"]["grain_1"]["value"]) < 0.01
+        assert windows["boundary"]["value"] < windows["grain_1"]["value"]
+
+
 def test_a_twin_shows_no_shift_and_no_change():
     spectra, regions, _ = acquired("twin", seed=51)
     readout = eit.analyze(LCO, regions=regions, **spectra)
