@@ -35,6 +35,14 @@ def test_pulls_scatter_by_about_one(readouts):
     assert abs(np.mean([s["value"] for s in shifts]) - 0.9) < 0.1
 
 
+def test_counting_noise_is_what_bootstraps_from_all_starts_say():
+    analysis = Session(load("lco"), regions=REGIONS)
+    analysis.update(**session(Condition(0.9, 10.0), 0).inputs)
+    quoted = analysis.evaluate().readout["ldo_peak"]["uncertainty"]["statistical_mev"]
+    drawn = analysis.bootstrap(100, seed=1).readout["ldo_peak"]["bootstrap"]["blue_shift_mev"]["sigma"]
+    assert quoted == pytest.approx(drawn, rel=0.35)  # either is known to 7 %, and optima may differ
+
+
 def test_the_parts_make_up_the_sigma(readouts):
     for found in readouts:
         peak = found["ldo_peak"]
