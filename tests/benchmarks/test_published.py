@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from benchmarks import kkt, peers, reference
+from benchmarks import kkt, ours, peers, reference
 from benchmarks.published_model import (
     AREAS,
     GAMMAS,
@@ -83,11 +83,9 @@ def test_the_reference_is_at_least_as_good_as_one_start_and_an_optimum(spectra) 
 
 def test_conditions_of_an_optimum_hold_at_one_and_nowhere_else(spectra) -> None:
     few = spectra.some(3)
-    found = peers.with_scipy(few, recipe_start(1.0)).parameters
+    # Not scipy's: how near to an optimum its trust region stops differs between releases and processors.
+    found = ours.fit_from(few, recipe_start(1.0)[None], fwhm_limits=False).parameters
     lower, upper = limits()
-    # trf stays a hair inside; what it means is the limit.
-    for limit in (lower, upper):
-        found = np.where(np.isfinite(limit) & (np.abs(found - limit) < 1e-4), limit, found)
     at_optimum = kkt.kkt_residuals(few, found)
     moved = found.copy()
     moved[:, LDO_CENTRE] = 0.5 * (lower + upper)[LDO_CENTRE]
