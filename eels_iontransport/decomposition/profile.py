@@ -49,20 +49,17 @@ def profile(
     peak: str,
     weights: np.ndarray,
     should_stop: Stop = never,
-    *,
-    roughly: bool = False,
 ) -> tuple[Profile, Decomposition]:
     """Intervals of the sums with weights (w, n) of the n spectra's centres, and the best fit: mode shared only.
 
     together: what fit_together found. Where the profile meets a lower chi-squared than there, the fit goes on from that
-    place; the fit that is returned is the lowest. roughly: without looking again where the ends seem to be. Raises
-    UnusableInput, and Cancelled when should_stop says so.
+    place; the fit that is returned is the lowest. Raises UnusableInput, and Cancelled when should_stop says so.
     """
     line = together.index(peak)
     for _ in range(AGAIN):
         posed = pose(setup, spectra, should_stop, together)
         held = _Held.of(posed, setup.noise.correlation, line, should_stop)
-        found = [held.profile(w, roughly, should_stop) for w in weights]
+        found = [held.profile(w, should_stop) for w in weights]
         lowest = min((f.lowest for f in found), key=lambda low: low.rise)
         if lowest.rise > -LOWER:
             break
@@ -123,7 +120,7 @@ class _Held:
         fits = fit(posed.layout, posed.data, posed.starts, should_stop)
         return cls(posed, fits, float(misfit_stretch(fits, correlation)[0]), posed.layout.centre[:, line])
 
-    def profile(self, weights: np.ndarray, roughly: bool, should_stop: Stop) -> _Found:
+    def profile(self, weights: np.ndarray, should_stop: Stop) -> _Found:
         value = float(weights @ self.fits.theta[0, self.indices])
         sigma = self._curvature(weights)
         points = self._at(weights, sigma * np.array([*(-s for s in STEPS), *STEPS]), sigma, should_stop)
@@ -131,7 +128,7 @@ class _Held:
             if np.isnan(points.crossing(side)):
                 points += self._at(weights, side * sigma * np.array(FARTHER), sigma, should_stop)
         ends = np.array([side * points.crossing(side) for side in (-1, 1)])
-        if not roughly and np.isfinite(ends).any():
+        if np.isfinite(ends).any():
             points += self._at(weights, ends[np.isfinite(ends)], sigma, should_stop)
             ends = np.array([side * points.crossing(side) for side in (-1, 1)])
         lowest = _Lowest(0.0, self.fits.theta[0])
