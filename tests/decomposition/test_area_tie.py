@@ -138,7 +138,10 @@ def test_the_update_is_a_fit_with_the_tie_as_a_measurement():
 
 
 def test_an_entry_for_the_readout():
-    json.dumps(tie(3, APART).to_dict(), allow_nan=False)
+    found = tie(3, APART)
+    entry = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert (entry["p_value"], entry["applied"]) == (found.p_value, found.applied)
+    assert (entry["shift_mev"]["value"], entry["shift_mev"]["sigma"]) == (found.shift_mev, found.sigma_mev)
 
 
 def test_spectra_that_were_fitted_one_by_one_are_refused():
