@@ -29,6 +29,11 @@ class Data:
         """How many channels of each spectrum are not masked, (N, n)."""
         return np.isfinite(self.sigma).sum(axis=-1)
 
+    def repeated(self, times: int) -> Data:
+        """All problems so many times, one round after the other."""
+        arrays = (self.energy_mev, self.counts, self.sigma, self.background, self.response)
+        return Data(*(np.tile(a, (times, *(1,) * (a.ndim - 1))) for a in arrays))
+
 
 @dataclass(frozen=True, eq=False)
 class Prior:

@@ -16,7 +16,7 @@ import numpy as np
 from ..measure.alignment import Aligned
 from .engine import Fits, Stop, fit, never
 from .fitting import Posed, Setup, fit_together, pose
-from .problem import Data, Prior
+from .problem import Prior
 from .result import Decomposition, misfit_stretch
 
 STEPS = (0.4, 1.0)  # in standard deviations of the curvature, to either side; then where these put the ends
@@ -160,18 +160,13 @@ class _Held:
         starts = np.tile(self.fits.theta[0], (len(moves), 1))
         starts[:, self.indices] = np.clip(targets, layout.lower[self.indices], layout.upper[self.indices])
         held = replace(layout, priors=(*layout.priors, pin))
-        fits = fit(held, _repeated(self.posed.data, len(moves)), starts[:, None], should_stop, means)
+        fits = fit(held, self.posed.data.repeated(len(moves)), starts[:, None], should_stop, means)
         off = fits.theta[:, self.indices] - targets
         cost = fits.cost - np.einsum("si,ij,sj->s", off, np.linalg.inv(pin.covariance), off)
         moved = (fits.theta[:, self.indices] - centres) @ weights
         usable = fits.converged & np.isfinite(cost)
         rise = (cost - self.fits.cost[0]) / self.stretch
         return _Points(moved[usable], rise[usable], fits.theta[usable])
-
-
-def _repeated(data: Data, times: int) -> Data:
-    arrays = (data.energy_mev, data.counts, data.sigma, data.background, data.response)
-    return Data(*(np.tile(a, (times, *(1,) * (a.ndim - 1))) for a in arrays))
 
 
 def _moved(together: Decomposition, posed: Posed, theta: np.ndarray) -> Decomposition:

@@ -13,7 +13,7 @@ scatter about them. One draw serves all spectra.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -150,8 +150,7 @@ class _Source:
         known = [prior.indices.size for prior in self.layout.priors]
         noise = random.standard_normal((size, self.counts.size + sum(known)))
         counts = self.counts + noise[:, : self.counts.size].reshape(size, *self.counts.shape) * self.spread
-        same = (_repeated(a, size) for a in (self.data.sigma, self.data.background, self.data.response))
-        data = Data(_repeated(self.data.energy_mev, size), counts.reshape(-1, *self.counts.shape[1:]), *same)
+        data = replace(self.data.repeated(size), counts=counts.reshape(-1, *self.counts.shape[1:]))
         parts, taken = [np.empty((size, len(self.theta), 0))], self.counts.size
         for prior, spread in zip(self.layout.priors, self.prior_spread):
             own = noise[:, taken : taken + prior.indices.size]
