@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .behind_the_shift import BehindTheShift, behind_the_shift
 from .data.errors import UnusableInput
 from .data.flags import Flag
 from .decomposition import response as responses
@@ -23,14 +24,11 @@ from .materials.recipe import POLARITONIC, Interval
 from .measure.alignment import Aligned, aligned_row
 from .measure.background import Tail
 from .memory import Itself, Memory, digest
-from .outlook import shift_outlook, taken
 from .prepared import Prepared
 from .prepared import prepare as prepare
 from .progress import Progress, silent
-from .quantity import quantity
 from .rows import Basis, RowFits
 from .shift_study import MovedGroups, ShiftStudy, can_be_studied, vacuum_tail
-from .shift_uncertainty import ShiftUncertainty, references
 
 SHAPE_DIGITS = 2  # rows see common shapes to 0.01 meV: no centre feels it, and rows need no refit for less
 
@@ -100,16 +98,6 @@ def _aloof_shapes(
 
 
 @dataclass(frozen=True, eq=False)
-class BehindTheShift:
-    """How uncertain the shift is, whether the regions share their widths (None: not to be told), and how long still."""
-
-    uncertainty: ShiftUncertainty
-    widths: Mapping[str, Any] | None
-    outlook: Mapping[str, Any]
-    flags: tuple[Flag, ...]
-
-
-@dataclass(frozen=True, eq=False)
 class Vibrations:
     """What the vibrational spectra gave.
 
@@ -163,7 +151,7 @@ def measure_vibrations(
         if settled and can_be_studied(recipe, mode, groups):
             progress(0, 1, "Studying the shift")
             by_error = _moved_sums(line, moved_masks, memory)
-            behind = _behind_the_shift(_study(fitted, groups, prepared, memory, should_stop, by_error), line, masks)
+            behind = behind_the_shift(_study(fitted, groups, prepared, memory, should_stop, by_error), line, masks)
         presence = test_groups(model, groups, memory, should_stop)
     except UnusableInput as fault:
         if windows_mev is not None:
@@ -175,29 +163,6 @@ def measure_vibrations(
     integrals = {name: line.total_integral(masks[name]) for name in groups}
     flags = (*model.flags, *(behind.flags if behind is not None else ()))
     return Vibrations(tuple(groups), together, integrals, presence, rows, model, behind, groups, flags)
-
-
-def _behind_the_shift(study: ShiftStudy, line: Prepared, masks: Mapping[str, np.ndarray]) -> BehindTheShift:
-    uncertainty = study.uncertainty()
-    reference = references(tuple(study.groups))[0]
-    shift = uncertainty.of_shift(reference)
-    so_far = taken(line.spectra, line.summable, masks, line.noise.electrons_per_count)
-    systematic = shift.systematic if shift is not None else 0.0
-    outlook, doubts = shift_outlook(
-        study.setup, study.groups, study.together, reference, so_far, systematic_mev=systematic
-    )
-    widths, more = _widths(study, reference)
-    return BehindTheShift(uncertainty, widths, outlook, (*doubts, *more))
-
-
-def _widths(study: ShiftStudy, reference: str) -> tuple[dict[str, Any] | None, tuple[Flag, ...]]:
-    """Whether the regions share their widths, with the shift without sharing where not, for JSON; and the doubts."""
-    try:
-        found = study.widths
-    except UnusableInput:
-        return None, ()
-    own = study.shift_with_own_widths(reference) if found.differ else (None, None)
-    return {**found.to_dict(), "shift_with_own_widths_mev": quantity(own[0], own[1], "meV")}, found.flags
 
 
 def _moved_sums(
