@@ -9,6 +9,7 @@ import numpy as np
 from ..data.noise import given
 from ..data.record import Record, Role
 from ..data.spectrum import EnergyAxis, Spectra, make_spectra
+from .port import RowNote
 
 
 class MemorySink:
@@ -18,12 +19,14 @@ class MemorySink:
         self.record = record
         self.title = title
         self.finished = False
+        self.notes: list[RowNote] = []
         self._energy = energy
         self._step_nm = step_nm
         self._counts = np.full((record.rows_planned, energy.size), np.nan)
 
-    def write(self, index: int, counts: np.ndarray) -> None:
+    def write(self, index: int, counts: np.ndarray, note: RowNote) -> None:
         self._counts[index] = counts
+        self.notes.append(note)
         self.record = replace(self.record, rows_valid=index + 1)
 
     def finish(self, record: Record) -> None:

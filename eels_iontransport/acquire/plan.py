@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from enum import Enum
 from typing import Any
 
 from ..data.errors import UnusableInput
@@ -28,6 +29,7 @@ SETTINGS = {
     Role.VIBRATIONAL: "vibrational",
     Role.VALENCE: "valence",
     Role.CORE_LOSS: "core_loss",
+    Role.IMAGE: "vibrational",
 }
 _LABELS = {
     Role.ZLP: "vacuum ZLP",
@@ -36,7 +38,15 @@ _LABELS = {
     Role.VIBRATIONAL: "L1 vibrational",
     Role.VALENCE: "L1 valence",
     Role.CORE_LOSS: "L1 core loss",
+    Role.IMAGE: "spectrum image",
 }
+
+
+class Engine(str, Enum):
+    """PARKED: the probe rests at each place for long exposures. SYNCHRONIZED: the scan runs along with the camera."""
+
+    PARKED = "parked"
+    SYNCHRONIZED = "synchronized"
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,8 @@ class Step:
     setting: str
     exposure_s: float
     frames: int = 1
+    passes: int = 1
+    engine: Engine = Engine.PARKED
 
     @property
     def rows_are_frames(self) -> bool:
@@ -100,7 +112,9 @@ class Plan:
     def to_data(self) -> dict[str, Any]:
         """JSON-ready content; `from_data` is its inverse."""
         content = {"schema": SCHEMA, **asdict(self)}
-        content["steps"] = [{**asdict(step), "role": step.role.value} for step in self.steps]
+        content["steps"] = [
+            {**asdict(step), "role": step.role.value, "engine": step.engine.value} for step in self.steps
+        ]
         content["points"] = [asdict(point) for point in self.points]
         return content
 
@@ -266,7 +280,17 @@ def _read_step(table: Table) -> Step:
         role = table.text("role")
         if role not in {known.value for known in Role}:
             raise table.refuse("role", f"must be one of {', '.join(known.value for known in Role)}, not '{role}'")
-        return Step(Role(role), table.text("setting"), table.number("exposure_s"), table.integer("frames"))
+        engine = table.text("engine", Engine.PARKED.value)
+        if engine not in {known.value for known in Engine}:
+            raise table.refuse("engine", f"must be one of {', '.join(known.value for known in Engine)}, not '{engine}'")
+        return Step(
+            Role(role),
+            table.text("setting"),
+            table.number("exposure_s"),
+            table.integer("frames"),
+            table.integer("passes", 1),
+            Engine(engine),
+        )
 
 
 def _read_point(table: Table | None) -> Point | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from ..data.geometry import Field, Point
+from ..data.geometry import Field, Line, Point
 from ..data.record import Record
 from ..data.spectrum import EnergyAxis
 
@@ -24,6 +25,16 @@ class Frames:
     energy: EnergyAxis
     saturation_level: float | None = None  # counts at which a channel of one frame is full
     electrons_per_count: float | None = None
+
+
+@dataclass(frozen=True)
+class RowNote:
+    """What is known of one row beyond its counts; goes into the journal."""
+
+    time: str  # UTC, ISO 8601, when its last frame was taken
+    place: Point | None = None  # where on the specimen it belongs (plan), nm
+    drift_nm: tuple[float, float] | None = None  # (y, x) correction that was in force
+    beam_current_pa: float | None = None
 
 
 class Microscope(Protocol):
@@ -68,8 +79,23 @@ class Microscope(Protocol):
         """Take frames at the parked probe; returns early with fewer when cancelled. Raises MicroscopeFault."""
         ...
 
+    def image(self, area: Field, pixels: tuple[int, int]) -> np.ndarray:
+        """One dark-field frame (y, x) of an area, quickly; the probe is where it was parked afterwards.
+
+        Raises MicroscopeFault.
+        """
+        ...
+
+    def scan_line(self, line: Line, exposure_s: float, on_rows: Callable[[int, Frames], None]) -> None:
+        """One traversal of a line by a synchronized scan, one frame for each pixel.
+
+        `on_rows(first, frames)` is called in this thread with the pixels first.. as they come, at least every 0.3 s.
+        Returns early when cancelled. Raises MicroscopeFault, and whatever `on_rows` raises.
+        """
+        ...
+
     def cancel(self) -> None:
-        """Make `acquire_frames` return as soon as the camera can; from any thread.
+        """Make `acquire_frames` and `scan_line` return as soon as the camera can; from any thread.
 
         It holds until the next `begin`: frames asked for after it are not taken, so that no cancel falls between two
         calls.
@@ -80,7 +106,7 @@ class Microscope(Protocol):
 class RowSink(Protocol):
     """Where one step's rows go. All calls come from the runner's thread."""
 
-    def write(self, index: int, counts: np.ndarray) -> None:
+    def write(self, index: int, counts: np.ndarray, note: RowNote) -> None:
         """Row `index` is complete: counts (channels,)."""
         ...
 

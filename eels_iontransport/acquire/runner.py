@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from ..data.geometry import Field
 from ..data.record import Record, Status
@@ -13,7 +14,7 @@ from .estimate import step_seconds
 from .home import Home
 from .outcome import ABORTED_BY_OPERATOR, Ending, Meter, OnProgress, Outcome, Progress, State, StepOutcome
 from .plan import Plan, Step
-from .port import Microscope, MicroscopeFault, Recorder
+from .port import Microscope, MicroscopeFault, Recorder, RowNote
 from .preflight import EXPECTED, blockers, controls_of, sentence
 from .site import Setting, Site
 from .writer import StepWriter, StorageFault
@@ -217,7 +218,7 @@ class _Run:
             if given > asked or (given < asked and not aborted):
                 raise MicroscopeFault(f"The camera gave {given} of {asked} frames; check the camera.")
             if given:
-                writer.add(frames)
+                writer.add(frames, RowNote(datetime.now(UTC).isoformat()))
                 self._report(State.ACQUIRING, index, writer)
             missing -= given
             if missing and aborted:

@@ -9,7 +9,7 @@ import numpy as np
 from ..data.record import Record, Status
 from ..data.spectrum import EnergyAxis
 from .plan import Plan, Step
-from .port import Frames, MicroscopeFault, Recorder, RowSink
+from .port import Frames, MicroscopeFault, Recorder, RowNote, RowSink
 
 
 class StorageFault(RuntimeError):
@@ -42,8 +42,11 @@ class StepWriter:
     def saturated_frames(self) -> int | None:
         return self._record.saturated_frames
 
-    def add(self, frames: Frames) -> None:
-        """Take frames in. Raises MicroscopeFault where they do not fit the step, StorageFault where a row is lost."""
+    def add(self, frames: Frames, note: RowNote) -> None:
+        """Take frames in; `note` is that of the row which they complete.
+
+        Raises MicroscopeFault where they do not fit the step, StorageFault where a row is lost.
+        """
         self._check(frames)
         if self._sink is None:
             self._begin(frames)
@@ -52,13 +55,13 @@ class StepWriter:
             self._record = replace(self._record, saturated_frames=(self._record.saturated_frames or 0) + full)
         if self._step.rows_are_frames:
             for counts in frames.counts:
-                self._write(counts)
+                self._write(counts, note)
             return
         total = frames.counts.sum(axis=0, dtype=float)
         self._sum = total if self._sum is None else self._sum + total
         self._summed += len(frames.counts)
         if self._summed == self._step.frames:
-            self._write(self._sum)
+            self._write(self._sum, note)
             self._sum, self._summed = None, 0
 
     def finish(self, status: Status, reason: str) -> Record:
@@ -94,10 +97,10 @@ class StepWriter:
         except Exception as error:
             raise StorageFault(f"No item could be made for {self._title} ({error}).") from error
 
-    def _write(self, counts: np.ndarray) -> None:
+    def _write(self, counts: np.ndarray, note: RowNote) -> None:
         assert self._sink is not None
         try:
-            self._sink.write(self._record.rows_valid, counts)
+            self._sink.write(self._record.rows_valid, counts, note)
         except Exception as error:
             raise StorageFault(
                 f"Row {self._record.rows_valid} of {self._title} could not be stored ({error}); check the disk."

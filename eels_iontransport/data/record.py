@@ -29,11 +29,16 @@ class Role(str, Enum):
     VIBRATIONAL = "vibrational"
     VALENCE = "valence"
     CORE_LOSS = "core_loss"
+    IMAGE = "spectrum_image"
 
 
 @dataclass(frozen=True)
 class Record:
-    """State of an acquired item. Rows 0..rows_valid-1 are data; the rest was never taken."""
+    """State of an acquired item. Rows 0..rows_valid-1 are data; the rest was never taken.
+
+    Rows are counted in the order in which they are taken: pass by pass, row = pass * pixels + pixel, with
+    rows_planned = passes * pixels; the pixels of a spectrum image line by line.
+    """
 
     role: Role
     status: Status
@@ -48,6 +53,20 @@ class Record:
     beam_current_pa: float | None = None
     settings: Mapping[str, float] = field(default_factory=dict)  # control values read back
     plan: Mapping[str, Any] = field(default_factory=dict)  # the plan as JSON-ready data
+    passes: int = 1
+    columns: int | None = None  # pixels of one line of a spectrum image; None where the item is none
+    line_step_nm: float | None = None  # distance between the lines of a spectrum image
+
+    @property
+    def pixels(self) -> int:
+        """Rows of one pass."""
+        return self.rows_planned // self.passes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The item's axes before the energy: (pixels,) or (lines, columns), with the passes before them."""
+        pixels = (self.pixels,) if self.columns is None else (self.pixels // self.columns, self.columns)
+        return pixels if self.passes == 1 else (self.passes, *pixels)
 
     def to_metadata(self) -> dict[str, Any]:
         """{METADATA_KEY: ...}, ready for JSON."""

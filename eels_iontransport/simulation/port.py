@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from ..acquire.port import Frames, MicroscopeFault
-from ..data.geometry import Field, Point
+from ..data.geometry import Field, Line, Point
 from .microscope import SimulatedMicroscope
+
+IMAGE_DWELL_S = 2e-6  # of one pixel of a dark-field image
+DELIVERY_S = 0.2  # exposure of the pixels that a synchronized scan delivers together
 
 
 class SimulatedPort:
@@ -59,8 +65,43 @@ class SimulatedPort:
         if microscope.probe is None:
             raise MicroscopeFault("The probe is not parked; park it before taking frames.")
         counts = microscope.frames(exposure_s, frames, cancelled=self._cancelled)
-        camera = microscope.camera
-        return Frames(counts, microscope.energy, camera.saturation_level_counts, 1.0 / camera.counts_per_electron)
+        return self._wrap(counts)
+
+    def image(self, area: Field, pixels: tuple[int, int]) -> np.ndarray:
+        microscope = self.microscope
+        image = microscope.image(area, pixels)
+        microscope.clock.wait(pixels[0] * pixels[1] * IMAGE_DWELL_S, self._cancelled)
+        return image
+
+    def scan_line(self, line: Line, exposure_s: float, on_rows: Callable[[int, Frames], None]) -> None:
+        parked = self.microscope.probe
+        together = max(1, int(DELIVERY_S / exposure_s))
+        points = line.points()
+        try:
+            for first in range(0, len(points), together):
+                frames = self._frames_at(points[first : first + together], exposure_s)
+                if len(frames.counts):
+                    on_rows(first, frames)
+                if self._cancelled.is_set():
+                    return
+        finally:
+            self.microscope.probe = parked
+
+    def _frames_at(self, points: Sequence[Point], exposure_s: float) -> Frames:
+        """One frame at each of the points; fewer when cancelled."""
+        rows = []
+        for point in points:
+            self.set_probe(point)
+            frames = self.acquire_frames(exposure_s, 1)
+            if not len(frames.counts):
+                break
+            rows.append(frames.counts[0])
+        counts = np.array(rows, dtype=np.float32).reshape(len(rows), self.microscope.camera.channels)
+        return self._wrap(counts)
+
+    def _wrap(self, counts: np.ndarray) -> Frames:
+        camera = self.microscope.camera
+        return Frames(counts, self.microscope.energy, camera.saturation_level_counts, 1.0 / camera.counts_per_electron)
 
     def cancel(self) -> None:
         self._cancelled.set()

@@ -65,6 +65,7 @@ class FakeMicroscope:
         self.begun = 0
         self.stuck: set[str] = set()  # controls that keep their value silently
         self.bright = 0.0
+        self.drift = (0.0, 0.0)  # (y, x) nm by which the specimen has moved
         self._cancelled = threading.Event()
 
     def _event(self, event: str) -> None:
@@ -118,8 +119,29 @@ class FakeMicroscope:
         taken = 0 if self._cancelled.is_set() else frames
         assert self.probe is not None
         counts = np.full((taken, CHANNELS), 100.0 * self.probe.x_nm + self.bright)
+        return self._frames(counts)
+
+    def _frames(self, counts: np.ndarray) -> Frames:
         energy = EnergyAxis(self.controls["offset"], self.controls["dispersion"], CHANNELS)
         return Frames(counts, energy, self.saturation_level, electrons_per_count=2.0)
+
+    def image(self, area: Field, pixels: tuple[int, int]) -> np.ndarray:
+        """A dot that stays where it is on the specimen, which has moved by `drift`."""
+        self._event("image")
+        y, x = ((np.arange(n) + 0.5) / n - 0.5 for n in pixels)
+        y, x = (y * area.height_nm - self.drift[0])[:, None], (x * area.width_nm - self.drift[1])[None, :]
+        return np.exp(-0.5 * (y**2 + x**2) / (0.1 * area.width_nm) ** 2)
+
+    def scan_line(self, line: Line, exposure_s: float, on_rows: Callable[[int, Frames], None]) -> None:
+        """Two pixels at a time."""
+        self._event(f"scan {line.start}")
+        points = line.points()
+        for first in range(0, len(points), 2):
+            if self._cancelled.is_set():
+                return
+            self._event("rows")
+            counts = [np.full(CHANNELS, 100.0 * point.x_nm + self.bright) for point in points[first : first + 2]]
+            on_rows(first, self._frames(np.array(counts)))
 
     def cancel(self) -> None:
         self._cancelled.set()

@@ -73,7 +73,8 @@ def without(*path):
 
 BROKEN = {
     "unknown key": (changed("exposure", 1.0), "plan: the key 'exposure' is not known"),
-    "unknown key in a step": (changed("steps", 1, "passes", 3), r"plan, steps\[1\]: the key 'passes' is not known"),
+    "unknown key in a step": (changed("steps", 1, "dwell", 3), r"plan, steps\[1\]: the key 'dwell' is not known"),
+    "unknown engine": (changed("steps", 1, "engine", "steam"), "'engine' must be one of parked, synchronized"),
     "missing key": (without("material"), "the key 'material' is missing"),
     "missing key in the line": (without("line", "pixels"), "plan, line: the key 'pixels' is missing"),
     "another schema": (changed("schema", "eels_iontransport/plan/9"), "'schema' must be"),

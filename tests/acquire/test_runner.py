@@ -279,10 +279,10 @@ class FullDisk(MemoryRecorder):
         if record.role is Role.VIBRATIONAL:
             write, finish = sink.write, sink.finish
 
-            def failing_write(index, counts):
+            def failing_write(index, counts, note):
                 if self.when == "write" and index == 1:
                     raise OSError(28, "No space left on device")
-                write(index, counts)
+                write(index, counts, note)
 
             def failing_finish(record: Record):
                 finish(record)

@@ -13,6 +13,7 @@ from nion.data import Calibration, DataAndMetadata
 from nion.instrumentation import Acquisition
 from nion.swift.model import ApplicationData, DataItem, DocumentModel
 
+from eels_iontransport.acquire.port import RowNote
 from eels_iontransport.data.record import Record, Role, Status
 from eels_iontransport.data.spectrum import EnergyAxis
 
@@ -102,7 +103,7 @@ class ItemSink:
         self._transaction = document_model.item_transaction(item)
         document_model.begin_data_item_live(item)
 
-    def write(self, index: int, counts: np.ndarray) -> None:
+    def write(self, index: int, counts: np.ndarray, note: RowNote) -> None:
         if self._item._closed:
             raise RuntimeError("its item was deleted")
         self._rows.append(np.asarray(counts, dtype=np.float32))
