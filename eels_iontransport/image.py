@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from .chosen_fit import fit_groups
 from .data.errors import UnusableInput
 from .data.flags import Flag
 from .data.image import SpectrumImage, require_image
@@ -22,7 +23,7 @@ from .memory import Memory
 from .prepared import prepare
 from .progress import Progress, silent
 from .survey import Survey, survey
-from .vibrational import build_model, fit_groups
+from .vibrational_model import build_model
 
 BLOCK_BYTES = 256 << 20  # that a block of pixels may take, with all that is worked out for it
 _COPIES, _IN_WINDOW = 4, 32  # numbers that are there at once for every channel, and for every one of the fit window

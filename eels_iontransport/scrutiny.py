@@ -70,7 +70,8 @@ def with_specifications(evaluated: Evaluated, should_stop: Stop, progress: Progr
     results = specification_curve(sums, specifications, should_stop, progress)
     main = _main(sums, findings.mode, shift["reference"])
     if findings.vibrations.behind is not None:
-        main = replace(main, background_order=findings.vibrations.behind.uncertainty.scan.main.background_order)
+        fitted = findings.vibrations.behind.uncertainty.scan.main
+        main = replace(main, background_order=fitted.background_order, window_mev=fitted.window_mev)
     curve = [entry(result, result.specification == main) for result in by_shift(results)]
     return evaluated.extended({"specification": curve})
 

@@ -24,6 +24,7 @@ from .decomposition.response_draws import response_ensemble, through_voigts
 from .decomposition.result import Decomposition
 from .decomposition.sharing_test import SCATTER, SharedWidths, fit_own_widths, judge_widths
 from .materials import Recipe
+from .materials.recipe import Interval
 from .measure.alignment import Aligned
 from .measure.background import Tail
 from .memory import Itself, Memory
@@ -32,6 +33,7 @@ from .shift import shift_peak, weights
 from .shift_uncertainty import BACKGROUND, REGIONS, RESPONSE, ShiftUncertainty, references, sums_of_centres
 from .specification import Specification
 from .specification_curve import Sums, tail_of
+from .window_start import prefer_window
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,13 @@ class ShiftStudy:
         make = partial(prefer_background, self._sums, self._main, self.together, self.should_stop)
         order: int | None = self._recall("preferred background", make)
         return order
+
+    @property
+    def preferred_window_mev(self) -> Interval:
+        """The fit window, begun as near to the zero-loss peak as the data allow with the background that there is."""
+        make = partial(prefer_window, self._sums, self._main, self.together, self.should_stop)
+        window: Interval = self._recall("preferred window", make)
+        return window
 
     def uncertainty(self) -> ShiftUncertainty:
         """How uncertain the shift is."""

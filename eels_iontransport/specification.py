@@ -120,9 +120,14 @@ def default_choices(
 def other_windows(main: Specification) -> list[Specification]:
     """What differs from a specification in one end of its window alone."""
     low, high = main.window_mev
-    windows = [(end, high) for end in _moved(low, high - low, LOW_STEPS[1:])]
-    windows += [(low, end) for end in _moved(high, high - low, HIGH_STEPS[1:])]
-    return [replace(main, window_mev=window) for window in windows]
+    windows = [(low, end) for end in _moved(high, high - low, HIGH_STEPS[1:])]
+    return [*later_starts(main), *(replace(main, window_mev=window) for window in windows)]
+
+
+def later_starts(main: Specification) -> list[Specification]:
+    """What differs from a specification in the low end of its window alone, the longest window first."""
+    low, high = main.window_mev
+    return [replace(main, window_mev=(end, high)) for end in _moved(low, high - low, LOW_STEPS[1:])]
 
 
 def other_backgrounds(recipe: Recipe, main: Specification, has_tail: bool) -> list[Specification]:

@@ -16,7 +16,7 @@ from eels_iontransport.session import Session, line_masks
 from eels_iontransport.simulation.microscope import SimulatedMicroscope
 from eels_iontransport.simulation.session import acquire_all, default_places
 from eels_iontransport.simulation.specimen import lco_boundary
-from eels_iontransport.vibrational import build_model
+from eels_iontransport.vibrational_model import build_model
 
 from . import plain
 from .plain_lines import ConvolvedVoigts
