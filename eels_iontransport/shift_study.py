@@ -130,7 +130,7 @@ class ShiftStudy:
 
         def centres(draw: tuple[Response, Tail | None]) -> np.ndarray:
             response, tail = draw
-            other = replace(self.setup, response=response, tail=None if self.order is not None else tail)
+            other = replace(self.setup, response=response, tail=tail)
             return self._centres(replace(other, polaritons=self._aloof_shapes(other)), self.groups)
 
         with ThreadPoolExecutor(THREADS) as pool:  # the fits leave the interpreter to other threads
@@ -149,10 +149,10 @@ class ShiftStudy:
         """Other outcomes of the vacuum ZLP; none where it has no peak."""
         if self.vacuum is None:
             return []
-        key = ("vacuum draws", self.setup.recipe.wide_window_mev, Itself(self.vacuum))
-        draws: list[tuple[Response, Tail | None]] = self.memory.recall(
-            key, partial(vacuum_draws, self.setup.recipe, self.vacuum)
-        )
+        response, tail = self.setup.response, self.setup.tail
+        key = ("vacuum draws", self.setup.recipe.wide_window_mev, Itself(self.vacuum), response, tail)
+        make = partial(vacuum_draws, self.setup.recipe, self.vacuum, response, tail)
+        draws: list[tuple[Response, Tail | None]] = self.memory.recall(key, make)
         return draws
 
     def _by_regions(self, moved: MovedGroups, rows: np.ndarray) -> np.ndarray:
@@ -226,12 +226,20 @@ def vacuum_tail(recipe: Recipe, vacuum: Prepared | None, memory: Memory) -> Tail
     return tail
 
 
-def vacuum_draws(recipe: Recipe, vacuum: Prepared) -> list[tuple[Response, Tail | None]]:
-    """Responses and tails as other counts of the same vacuum ZLP would have made them; none where it has no peak."""
+def vacuum_draws(
+    recipe: Recipe, vacuum: Prepared, response: Response | None, tail: Tail | None
+) -> list[tuple[Response, Tail | None]]:
+    """What other counts of the same vacuum ZLP would have made of its response and tail; none where it has no peak.
+
+    tail: None where none is asked for.
+    """
 
     def measured(energy_mev: np.ndarray, counts: np.ndarray) -> tuple[Response, Tail | None]:
+        drawn = replace(from_vacuum(energy_mev, counts), like=response)
+        if tail is None:
+            return drawn, None
         total = Aligned(energy_mev, counts, int(vacuum.usable.sum()))
-        return from_vacuum(energy_mev, counts), tail_of(recipe, vacuum.noise, total)
+        return drawn, tail_of(recipe, vacuum.noise, total, (tail.polynomial.degree(),))
 
     with suppress(UnusableInput):
         return response_ensemble(vacuum.spectra, vacuum.zero.position_ev, vacuum.noise, VACUUM_DRAWS, measure=measured)

@@ -24,7 +24,7 @@ from .decomposition.result import Decomposition
 from .materials import Recipe
 from .materials.recipe import Interval
 from .measure.alignment import Aligned
-from .measure.background import Tail, fit_tail
+from .measure.background import TAIL_ORDERS, Tail, fit_tail
 from .prepared import Prepared
 from .progress import Progress, silent
 from .shift import shift_peak, weights
@@ -81,14 +81,16 @@ def add_up(
     )
 
 
-def tail_of(recipe: Recipe, noise: NoiseModel, total: Aligned | None) -> Tail | None:
+def tail_of(
+    recipe: Recipe, noise: NoiseModel, total: Aligned | None, orders: Iterable[int] = TAIL_ORDERS
+) -> Tail | None:
     """The tail of a vacuum ZLP, the sum of its spectra, around the fit window; None where it is not seen there."""
     if total is None:
         return None
     low, high = recipe.wide_window_mev
     variance = noise.variance(total.counts, total.rows) * noise.correlation
     with suppress(UnusableInput):
-        return fit_tail(total.energy_mev, total.counts, variance, TAIL_FROM * low, TAIL_TO * high)
+        return fit_tail(total.energy_mev, total.counts, variance, TAIL_FROM * low, TAIL_TO * high, orders)
     return None
 
 

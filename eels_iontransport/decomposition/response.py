@@ -20,13 +20,15 @@ TOLERABLE_MISFIT = 1e-3  # above it, the centre of a weak line may move by more 
 class Response:
     """Response on an even grid: energy_mev (r,), density (r,) in 1/meV with unit area, and the FWHM of its ZLP.
 
-    source says where it is from. Lines are fitted through the sum of Voigts that describes the density.
+    source says where it is from. Lines are fitted through the sum of Voigts that describes the density. like: a
+    response that differs from this one in its noise only, whose Voigts are near.
     """
 
     energy_mev: np.ndarray
     density: np.ndarray
     fwhm_mev: float
     source: str
+    like: Response | None = None
 
     def broadening(self, fwhm_mev: float) -> float:
         """Standard deviation in meV of the Gaussian that widens the response to a ZLP of this FWHM; 0 if it is wider.
@@ -40,7 +42,8 @@ class Response:
     @cached_property
     def components(self) -> np.ndarray:
         """The Voigts whose sum the response is, (j, 4): weight, offset_mev, sigma_mev, gamma_mev; weights sum to 1."""
-        return voigt_sum.describe(self.energy_mev, self.density, self.fwhm_mev)
+        start = self.like.components if self.like is not None else None
+        return voigt_sum.describe(self.energy_mev, self.density, self.fwhm_mev, start)
 
     @cached_property
     def misfit(self) -> float:

@@ -25,14 +25,19 @@ _LOWER = (-12.0, 0.2, 1e-3)  # offset, sigma, gamma in the same unit
 _UPPER = (12.0, 20.0, 20.0)
 
 
-def describe(energy_mev: np.ndarray, density: np.ndarray, fwhm_mev: float) -> np.ndarray:
+def describe(
+    energy_mev: np.ndarray, density: np.ndarray, fwhm_mev: float, start: np.ndarray | None = None
+) -> np.ndarray:
     """Voigts (j, 4) whose sum is a peak of unit area: weight, offset_mev, sigma_mev, gamma_mev; weights sum to 1.
 
     energy_mev, density: (r,), an even grid, about 0. No more Voigts than a misfit of DESCRIBED takes, and MOST at most.
+    start: the Voigts of a peak that differs from this one in its noise only; as many are fitted from there on.
     """
     unit = fwhm_mev / np.sqrt(8 * np.log(2))
     energy, values = _binned(energy_mev, density, _CORE_FWHM * fwhm_mev)
     tolerance = np.hypot(_RELATIVE * values, _OF_MAXIMUM * values.max())
+    if start is not None:
+        return _normalised(_fitted(start[:, 1:], energy, values, tolerance, unit))
     candidates = np.column_stack([unit * _CANDIDATES, np.full(len(_CANDIDATES), _GAMMA * unit)])
     tried = _profiles(energy, candidates) / tolerance
     voigts = np.empty((0, 4))
@@ -45,8 +50,11 @@ def describe(energy_mev: np.ndarray, density: np.ndarray, fwhm_mev: float) -> np
         voigts = found
         if misfit(energy_mev, density, voigts) <= DESCRIBED:
             break
-    voigts[:, 0] /= voigts[:, 0].sum()
-    return voigts
+    return _normalised(voigts)
+
+
+def _normalised(voigts: np.ndarray) -> np.ndarray:
+    return np.column_stack([voigts[:, 0] / voigts[:, 0].sum(), voigts[:, 1:]])
 
 
 def misfit(energy_mev: np.ndarray, density: np.ndarray, voigts: np.ndarray) -> float:

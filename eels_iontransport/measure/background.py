@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,8 +46,15 @@ class Tail:
         return np.exp(self.polynomial(np.log(np.clip(energy_mev, self.low_mev, self.high_mev))))
 
 
-def fit_tail(energy_mev: np.ndarray, counts: np.ndarray, variance: np.ndarray, low_mev: float, high_mev: float) -> Tail:
-    """The tail of a vacuum ZLP (m,) between two energies; its order is that of the least BIC.
+def fit_tail(
+    energy_mev: np.ndarray,
+    counts: np.ndarray,
+    variance: np.ndarray,
+    low_mev: float,
+    high_mev: float,
+    orders: Iterable[int] = TAIL_ORDERS,
+) -> Tail:
+    """The tail of a vacuum ZLP (m,) between two energies; its order is that of the least BIC among some.
 
     Raises UnusableInput where the spectrum does not cover them, or holds too few counts there.
     """
@@ -56,7 +64,7 @@ def fit_tail(energy_mev: np.ndarray, counts: np.ndarray, variance: np.ndarray, l
     if not covered or inside.sum() <= 2 * TAIL_ORDERS.stop or total < TAIL_SIGNIFICANCE * noise:
         raise UnusableInput(f"The vacuum zero-loss peak shows no tail between {low_mev:g} and {high_mev:g} meV.")
     x, y, sigma = np.log(energy_mev[inside]), counts[inside], np.sqrt(variance[inside])
-    found = [_smoothed_tail(x, y, sigma, order) for order in TAIL_ORDERS]
+    found = [_smoothed_tail(x, y, sigma, order) for order in orders]
     best = min(found, key=lambda fit: fit[1] + (fit[0].degree() + 1) * np.log(x.size))
     return Tail(best[0], low_mev, high_mev)
 

@@ -85,6 +85,7 @@ class Sides:
             self.tail = scale * tail
             self.variance += np.where(self.energy < 0, scale**2 * noise.variance(tail, vacuum.rows), 0.0)
         self.lines = features.lines
+        self._kept: dict[float, tuple[np.ndarray, np.ndarray]] = {}  # every choice of window asks for the same
         self._make_lines(features, spectrum.step_mev, reach)
 
     def _make_lines(self, features: Features, step: float, reach: float) -> None:
@@ -110,7 +111,12 @@ class Sides:
         return seen[:, self._first : self._first + self.energy.size]
 
     def gains(self, inverse: float) -> tuple[np.ndarray, np.ndarray]:
-        """The gains (k, m) of lines of unit area at 1 / kT, and their slopes by it."""
+        """The gains (k, m) of lines of unit area at 1 / kT, and their slopes by it; those asked for are kept."""
+        if inverse not in self._kept:
+            self._kept[inverse] = self._gains(inverse)
+        return self._kept[inverse]
+
+    def _gains(self, inverse: float) -> tuple[np.ndarray, np.ndarray]:
         gains = self._mirrored * np.exp(np.minimum(self._grid, 0.0) * inverse)
         both = self._seen(np.concatenate([gains, self._grid * gains]))
         return both[: len(gains)], both[len(gains) :]
