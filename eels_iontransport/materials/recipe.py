@@ -129,7 +129,7 @@ class Recipe:
     wide_window_mev: Interval
     fwhm_mev: Interval | None = None
     background_order: int = 3
-    choose_background: bool = True  # whether the data may prefer another order, or the tail of a vacuum ZLP
+    choose_background: bool = True  # whether the data may prefer another order, the tail of a vacuum ZLP, a later start
     starts_mev: tuple[float, ...] = ()
     polariton_offset_prior_mev: float | None = 1.0
     thermometer_mev: Interval | None = None  # a feature, of any shape, whose gain and loss tell the temperature ...
