@@ -12,6 +12,7 @@ from ..data.errors import UnusableInput
 from .strict import Table
 
 MAXIMUM_SETTLE_S = 600.0
+MAXIMUM_WAIT_S = 86400.0
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,19 @@ class Setting:
 class Beam:
     """Controls of the beam; empty names where the microscope has none.
 
-    A probe of `diameter_nm` turns electrons into a dose; only the estimate uses it.
+    A probe of `diameter_nm` turns electrons into a dose; only the estimate uses it. The beam counts as lost below
+    `lost_below` of its current at the start, as back when it has been above `back_above` for `settle_s`, and a run
+    ends `give_up_s` after the loss.
     """
 
     current_control: str = ""
     current_pa_per_unit: float = 1e12
     blanker_control: str = ""
     diameter_nm: float = 0.2
+    lost_below: float = 0.5
+    back_above: float = 0.8
+    settle_s: float = 10.0
+    give_up_s: float = 1800.0
 
 
 @dataclass(frozen=True)
@@ -154,9 +161,15 @@ def _beam(table: Table | None) -> Beam:
             current_pa_per_unit=table.number("current_pa_per_unit", Beam.current_pa_per_unit),
             blanker_control=table.text("blanker_control", ""),
             diameter_nm=table.number("diameter_nm", Beam.diameter_nm),
+            lost_below=_between(table, "lost_below", Beam.lost_below, 0.0, 1.0),
+            back_above=_between(table, "back_above", Beam.back_above, 0.0, 1.0),
+            settle_s=_between(table, "settle_s", Beam.settle_s, 0.0, MAXIMUM_SETTLE_S),
+            give_up_s=_between(table, "give_up_s", Beam.give_up_s, 0.0, MAXIMUM_WAIT_S),
         )
         for key in ("current_pa_per_unit", "diameter_nm"):
             _check_positive(table, key, getattr(beam, key))
+        if beam.back_above < beam.lost_below:
+            raise table.refuse("back_above", f"must not be below 'lost_below', and is {beam.back_above:g}")
         return beam
 
 

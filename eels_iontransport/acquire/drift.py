@@ -1,0 +1,217 @@
+"""Holds places on the specimen: follows its drift by images of a reference area, and says where it is now."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import chi2
+
+from .shift import Shift, measure_shift, refused
+
+__all__ = ["DriftLock", "DriftSettings", "LogEntry", "Rate", "Shift", "measure_shift"]
+
+_KEPT = 8  # images that the rate is fitted to, at most
+_BAD_FIT = 0.01  # a fit that chance makes worse less often than this is no straight line
+_SIGNIFICANT = 2.0  # standard deviations that a rate needs to be followed between images
+_FLOOR_NM = 0.01  # of the deviation of an image, beside its noise: distortions of the scan
+_SLACK_NM = 0.3  # that the specimen may jump beside its drift
+
+
+@dataclass(frozen=True)
+class DriftSettings:
+    """When to look at the reference area, and what to believe.
+
+    An image is taken after every_rows rows or every_s seconds, whichever is first; 0 switches a trigger off.
+    pixels: of a side of the image. area_nm: its side; 0 takes what the caller thinks fit. limit_nm: largest displacement
+    since the reference. lattice_nm: period of a lattice that the image may show; None without. rate_limit_nm_per_min:
+    largest drift at which a run starts without waiting. fastest_nm_per_min: drift that cannot be; an image that would
+    need more is not used. predict: whether the rate is followed between images.
+    """
+
+    every_rows: int = 0
+    every_s: float = 10.0
+    limit_nm: float = 10.0
+    lattice_nm: float | None = None
+    rate_limit_nm_per_min: float = 0.5
+    fastest_nm_per_min: float = 60.0
+    pixels: int = 128
+    area_nm: float = 0.0
+    predict: bool = True
+
+    def is_due(self, rows_since: int, seconds_since: float) -> bool:
+        """Whether the next image is due, so many rows and seconds after the last."""
+        by_rows = self.every_rows > 0 and rows_since >= self.every_rows
+        return by_rows or (self.every_s > 0 and seconds_since >= self.every_s)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Drift in nm/min with its standard deviation; nan without two images."""
+
+    y_nm_per_min: float = math.nan
+    x_nm_per_min: float = math.nan
+    sigma_nm_per_min: float = math.nan
+
+    @property
+    def speed_nm_per_min(self) -> float:
+        return math.hypot(self.y_nm_per_min, self.x_nm_per_min)
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One image: displacement in nm since the reference, nan with a problem; used: whether it moved the correction."""
+
+    time_s: float
+    y_nm: float
+    x_nm: float
+    sigma_nm: float
+    used: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Displacement as a straight line in time: at + rate (t - time_s), with the covariance of the rate (nm/s)^2."""
+
+    time_s: float
+    at: np.ndarray
+    rate: np.ndarray
+    rate_covariance: np.ndarray
+
+    @property
+    def is_significant(self) -> bool:
+        return float(self.rate @ np.linalg.pinv(self.rate_covariance) @ self.rate) > _SIGNIFICANT**2
+
+
+class DriftLock:
+    """Follows the specimen by images of one area, each compared with the one reference, so that errors do not add up.
+
+    reference: the dark-field image (y, x) of the area at `time_s`. A place of the plan is now at place + correction.
+    """
+
+    def __init__(self, reference: np.ndarray, nm_per_pixel: float, settings: DriftSettings, time_s: float) -> None:
+        self._reference = np.asarray(reference, float)
+        self._nm_per_pixel = nm_per_pixel
+        self._settings = settings
+        self._times = [time_s]
+        self._places = [np.zeros(2)]
+        self._spreads = [np.eye(2) * _FLOOR_NM**2]
+        self._fit: _Fit | None = None
+        self.log: list[LogEntry] = []
+
+    @property
+    def settings(self) -> DriftSettings:
+        return self._settings
+
+    @property
+    def correction_nm(self) -> tuple[float, float]:
+        """(y, x) to add to places of the plan, as of the last image that was used."""
+        return self.correction_at(self._times[-1])
+
+    def correction_at(self, time_s: float) -> tuple[float, float]:
+        """(y, x) to add to places of the plan at a time, by the rate of the last images where they tell one.
+
+        The rate is followed as long after the last image as that came after the one before it, and no further.
+        """
+        fit, last = self._fit, self._times[-1]
+        if fit is None or not self._settings.predict or not fit.is_significant:
+            y, x = self._places[-1]
+            return float(y), float(x)
+        horizon = last + 1.5 * (last - self._times[-2])
+        y, x = fit.at + fit.rate * (min(time_s, horizon) - fit.time_s)
+        return float(y), float(x)
+
+    @property
+    def rate(self) -> Rate:
+        """Drift by the last images, least squares; nan without two, or where they are no straight line."""
+        if self._fit is None:
+            return Rate()
+        y, x = 60.0 * self._fit.rate
+        sigma = 60.0 * math.sqrt(float(np.linalg.eigvalsh(self._fit.rate_covariance)[-1]))
+        return Rate(float(y), float(x), sigma)
+
+    @property
+    def rate_nm_per_min(self) -> float:
+        """Size of the drift; nan where it is not known."""
+        return self.rate.speed_nm_per_min
+
+    def update(self, image: np.ndarray, time_s: float, moved_nm: tuple[float, float] = (0.0, 0.0)) -> Shift:
+        """Take in an image of the area at a time; returns the displacement since the reference.
+
+        moved_nm: (y, x) by which the imaged area was moved along with the specimen since the reference. An image that
+        cannot be used has a problem and changes nothing but the log.
+        """
+        settings = self._settings
+        moved = np.array(moved_nm)
+        expected = np.array(self.correction_at(time_s)) - moved
+        shift = measure_shift(
+            self._reference,
+            image,
+            self._nm_per_pixel,
+            limit_nm=settings.limit_nm,
+            lattice_nm=settings.lattice_nm,
+            near_nm=(float(expected[0]), float(expected[1])),
+            reach_nm=self._reach_nm(time_s),
+        )
+        total = self._total(shift, moved)
+        if total.is_usable:
+            self._take(total, time_s)
+        self.log.append(LogEntry(time_s, total.y_nm, total.x_nm, total.sigma_nm, total.is_usable, total.problem))
+        return total
+
+    def _reach_nm(self, time_s: float) -> float:
+        elapsed = max(0.0, time_s - self._times[-1])
+        return self._settings.fastest_nm_per_min / 60.0 * elapsed + _SLACK_NM
+
+    def _total(self, shift: Shift, moved: np.ndarray) -> Shift:
+        if shift.problem:
+            return shift
+        y, x = shift.y_nm + moved[0], shift.x_nm + moved[1]
+        if math.hypot(y, x) > self._settings.limit_nm:
+            return refused(
+                f"The specimen has moved {math.hypot(y, x):.1f} nm, more than the limit of "
+                f"{self._settings.limit_nm:.1f} nm; take a new survey."
+            )
+        return Shift(float(y), float(x), shift.sigma_nm, "", shift.covariance_nm2, shift.direction)
+
+    def _take(self, shift: Shift, time_s: float) -> None:
+        yy, yx, xx = shift.covariance_nm2
+        place = np.array([shift.y_nm, shift.x_nm])
+        spread = np.array([[yy, yx], [yx, xx]]) + _FLOOR_NM**2 * np.eye(2)
+        if shift.direction is not None:  # what is not seen is held
+            across = np.array([-shift.direction[1], shift.direction[0]])
+            place = place + across * (across @ (self._places[-1] - place))
+        self._times.append(time_s)
+        self._places.append(place)
+        self._spreads.append(spread)
+        self._times, self._places, self._spreads = (
+            kept[-_KEPT:] for kept in (self._times, self._places, self._spreads)
+        )
+        self._fit = _longest_line(self._times, self._places, self._spreads)
+
+
+def _longest_line(times: list[float], places: list[np.ndarray], spreads: list[np.ndarray]) -> _Fit | None:
+    """The straight line through as many of the last places as lie on one; None where not even the last three do."""
+    for count in range(len(times), 1, -1):
+        fit, misfit = _line(np.array(times[-count:]), np.array(places[-count:]), np.array(spreads[-count:]))
+        freedom = 2 * (count - 2)
+        if fit is not None and (freedom == 0 or chi2.sf(misfit, freedom) > _BAD_FIT):
+            return fit if count > 2 or len(times) == 2 else None
+    return None
+
+
+def _line(times: np.ndarray, places: np.ndarray, spreads: np.ndarray) -> tuple[_Fit | None, float]:
+    """Weighted least squares for both components together, and its chi-squared; None where all times are one."""
+    last = times[-1]
+    if not np.ptp(times) > 0:
+        return None, math.nan
+    weights = np.linalg.inv(spreads)
+    design = np.array([np.hstack([np.eye(2), (t - last) * np.eye(2)]) for t in times])
+    normal = np.einsum("nji,njk,nkl->il", design, weights, design)
+    covariance = np.linalg.inv(normal)
+    best = covariance @ np.einsum("nji,njk,nk->i", design, weights, places)
+    error = places - design @ best
+    misfit = float(np.einsum("ni,nij,nj->", error, weights, error))
+    return _Fit(float(last), best[:2], best[2:], covariance[2:, 2:]), misfit

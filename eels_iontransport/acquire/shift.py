@@ -1,0 +1,244 @@
+"""How far the specimen has moved between two dark-field images, or why that cannot be said."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .correlation import correlation, peaks
+from .registration import (
+    BLUR_PIXELS,
+    LEAST_OVERLAP,
+    MARGIN_PIXELS,
+    Overlap,
+    Pair,
+    correlated_pixels,
+    covariance,
+    noise_of_sums,
+    score_covariance,
+)
+
+LEAST_PIXELS = 24  # on each side of an image
+_RIVALS = 4
+_SIGNIFICANT = 5.0  # standard deviations by which structure, or the better of two places, has to stand out
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Displacement of the image against the reference in nm; with a problem there is none, and the numbers are nan.
+
+    sigma_nm: standard deviation in the direction in which the shift is known least, of those in which it is known.
+    covariance_nm2: (yy, yx, xx). direction: unit vector (y, x) where the images tell the shift in that direction
+    only, as beside a straight edge; the component across it is 0 and means nothing. problem: one sentence; empty where
+    the shift can be used.
+    """
+
+    y_nm: float
+    x_nm: float
+    sigma_nm: float
+    problem: str = ""
+    covariance_nm2: tuple[float, float, float] = (math.nan, math.nan, math.nan)
+    direction: tuple[float, float] | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        return not self.problem
+
+    @property
+    def size_nm(self) -> float:
+        return math.hypot(self.y_nm, self.x_nm)
+
+
+def refused(problem: str) -> Shift:
+    return Shift(math.nan, math.nan, math.nan, problem)
+
+
+def measure_shift(
+    reference: np.ndarray,
+    image: np.ndarray,
+    nm_per_pixel: float,
+    *,
+    limit_nm: float,
+    lattice_nm: float | None = None,
+    near_nm: tuple[float, float] | None = None,
+    reach_nm: float | None = None,
+) -> Shift:
+    """The shift of image (y, x) against reference, two of equal shape: a feature at p in the reference is at p + shift.
+
+    limit_nm: largest shift that counts. lattice_nm: period of a lattice that the images may show; the shift has to be
+    better than any other by so much. near_nm, reach_nm: where the shift is believed to be, and how far it may be from
+    there; a lattice is then no obstacle while it has only one place within reach. Both images are smoothed by 1.5
+    pixels: what is finer is not seen.
+
+    The problems are: nothing to see, several places fit as well, the shift is larger than the limit or the image
+    allows, or out of reach. Raises ValueError for images that are no pair.
+    """
+    _check(reference, image, nm_per_pixel)
+    if not (np.isfinite(reference).all() and np.isfinite(image).all()):
+        return refused("The drift image has pixels without a number; check the scan.")
+    if np.ptp(reference) == 0 or np.ptp(image) == 0:
+        return refused("There is nothing to see in the drift image; choose an area with an edge or a particle.")
+    pair = Pair(reference, image)
+    search = _Search(pair, nm_per_pixel, limit_nm, lattice_nm, near_nm or (0.0, 0.0), reach_nm)
+    try:
+        return search.run()
+    except ValueError:  # too little overlaps
+        return refused(_too_large(limit_nm))
+
+
+class _Search:
+    """One measurement; lengths in pixels from here on."""
+
+    def __init__(
+        self,
+        pair: Pair,
+        nm_per_pixel: float,
+        limit_nm: float,
+        lattice_nm: float | None,
+        near_nm: tuple[float, float],
+        reach_nm: float | None,
+    ) -> None:
+        self._pair = pair
+        self._scale = nm_per_pixel
+        self._limit_nm = limit_nm
+        self._limit = limit_nm / nm_per_pixel
+        self._lattice = lattice_nm / nm_per_pixel if lattice_nm else None
+        self._near = np.array(near_nm) / nm_per_pixel
+        self._reach = math.inf if reach_nm is None else reach_nm / nm_per_pixel
+
+    def run(self) -> Shift:
+        starts = self._starts()
+        if not starts:
+            return refused(_FEATURELESS)
+        best = self._pair.refine(starts[0])
+        both = self._pair.overlap(best)
+        known = _known_directions(both)
+        if not known:
+            return refused(_FEATURELESS)
+        along = known[0] if len(known) == 1 else None
+        if along is None:
+            rivals = self._rivals(best, both, starts[1:])
+            if rivals:
+                return refused(_AMBIGUOUS)
+        else:
+            best = self._pair.refine(self._near + along * (along @ (best - self._near)), along)
+            both = self._pair.overlap(best)
+            if self._rivals(best, both, starts[1:], along):
+                return refused(_AMBIGUOUS)
+        return self._result(best, both, along)
+
+    def _starts(self) -> list[np.ndarray]:
+        """Whole-pixel shifts at which the images look alike, the most alike first; some way beyond the limit too."""
+        reference, image = self._pair.inner
+        size = min(reference.shape) + 2 * MARGIN_PIXELS
+        most = int((1.0 - LEAST_OVERLAP) * size) - 2 * MARGIN_PIXELS - 1
+        reach = max(3, min(most, int(1.5 * self._limit) + 3))
+        values = correlation(reference, image, reach)
+        y, x = np.meshgrid(*(np.arange(-reach, reach + 1),) * 2, indexing="ij")
+        far = np.hypot(y - self._near[0], x - self._near[1])
+        return [np.array(place, float) for place in peaks(values, far <= self._reach + 2.0, _RIVALS + 1)]
+
+    def _rivals(
+        self, best: np.ndarray, both: Overlap, starts: list[np.ndarray], along: np.ndarray | None = None
+    ) -> list[np.ndarray]:
+        """Other places that explain the image as well as the best one, within the noise."""
+        spread = covariance(both)
+        found = []
+        for start in [*starts, *self._lattice_starts(best)]:
+            try:
+                place = self._pair.refine(start, along)
+                other = self._pair.overlap(place)
+            except ValueError:
+                continue
+            apart = place - best if along is None else along * (along @ (place - best))
+            if np.hypot(*apart) < 1.0 or np.hypot(*(place - self._near)) > self._reach:
+                continue
+            within_error = apart @ np.linalg.pinv(spread + 1e-6 * np.eye(2)) @ apart < _SIGNIFICANT**2
+            if not within_error and _advantage(both, other) < _SIGNIFICANT:
+                found.append(place)
+        return found
+
+    def _lattice_starts(self, best: np.ndarray) -> list[np.ndarray]:
+        """Places one period away, which a coarse image may not show as peaks of their own."""
+        if self._lattice is None:
+            return []
+        angles = np.arange(0.0, 2 * np.pi, np.pi / 6)
+        return [best + self._lattice * np.array([np.sin(a), np.cos(a)]) for a in angles]
+
+    def _result(self, best: np.ndarray, both: Overlap, along: np.ndarray | None) -> Shift:
+        if np.hypot(*(best - self._near)) > self._reach:
+            return refused("The specimen seems to have jumped further than it can drift; the image was not used.")
+        y, x = best * self._scale
+        if math.hypot(y, x) > self._limit_nm:
+            return refused(_too_large(self._limit_nm, math.hypot(y, x)))
+        if along is None:
+            spread = covariance(both) * self._scale**2
+            sigma = math.sqrt(max(0.0, float(np.linalg.eigvalsh(spread)[-1])))
+            return Shift(float(y), float(x), sigma, "", (spread[0, 0], spread[0, 1], spread[1, 1]))
+        variance = float(along @ _along_covariance(both, along) @ along) * self._scale**2
+        unknown = self._limit_nm**2
+        total = variance * np.outer(along, along) + unknown * (np.eye(2) - np.outer(along, along))
+        part = along * (along @ best) * self._scale
+        return Shift(
+            float(part[0]),
+            float(part[1]),
+            math.sqrt(variance),
+            "",
+            (total[0, 0], total[0, 1], total[1, 1]),
+            (float(along[0]), float(along[1])),
+        )
+
+
+_FEATURELESS = "There is nothing to see in the drift image; choose an area with an edge or a particle."
+_AMBIGUOUS = (
+    "The drift image fits in several places, as a lattice does; choose an area with an edge or a particle, or take "
+    "drift images more often."
+)
+
+
+def _too_large(limit_nm: float, size_nm: float | None = None) -> str:
+    how_far = f"{size_nm:.1f} nm, more" if size_nm is not None else "more"
+    return f"The specimen has moved {how_far} than the limit of {limit_nm:.1f} nm; take a new survey."
+
+
+def _along_covariance(both: Overlap, along: np.ndarray) -> np.ndarray:
+    energy = float(along @ both.information @ along)
+    return score_covariance(both) / energy**2
+
+
+def _known_directions(both: Overlap) -> list[np.ndarray]:
+    """Unit vectors (y, x) along which the images share more structure than chance: none, one or two."""
+    values, vectors = np.linalg.eigh(both.information)
+    own = np.einsum("ahw,bhw->ab", both.slopes, both.slopes)
+    image_slopes = np.array(np.gradient(both.image))
+    own = 0.5 * (own + np.einsum("ahw,bhw->ab", image_slopes, image_slopes))
+    chance = math.sqrt(correlated_pixels(both) / both.error.size)
+    found = []
+    for value, vector in zip(values[::-1], vectors.T[::-1]):
+        noise = max(0.0, float(vector @ own @ vector) - value)
+        if value > _SIGNIFICANT * chance * noise and value > 0:
+            found.append(vector)
+    return found
+
+
+def _advantage(both: Overlap, other: Overlap) -> float:
+    """Standard deviations by which the first of two places explains the image better.
+
+    With d the difference of their errors, the sums of squares differ by sum d^2 + 2 sum d error, of which the last
+    is noise.
+    """
+    first, second = both.within(other), other.within(both)
+    gain = float((second.error**2 - first.error**2).sum())
+    noise = 4.0 * noise_of_sums(first, (second.error - first.error)[None])[0, 0]
+    return gain / math.sqrt(noise) if noise > 0 else 0.0
+
+
+def _check(reference: np.ndarray, image: np.ndarray, nm_per_pixel: float) -> None:
+    if np.ndim(reference) != 2 or np.shape(reference) != np.shape(image):
+        raise ValueError(f"The images have shapes {np.shape(reference)} and {np.shape(image)}; give two equal ones.")
+    if min(np.shape(reference)) < LEAST_PIXELS:
+        raise ValueError(f"The images have shape {np.shape(reference)}; they need {LEAST_PIXELS} pixels on each side.")
+    if not nm_per_pixel > 0:
+        raise ValueError(f"A pixel of {nm_per_pixel} nm cannot be.")
