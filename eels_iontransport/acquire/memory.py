@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ..data.noise import given
+from ..data.passes import recorded_passes
 from ..data.record import Record, Role
 from ..data.spectrum import EnergyAxis, Spectra, make_spectra
 from .port import RowNote
@@ -35,19 +37,34 @@ class MemorySink:
 
     def spectra(self) -> Spectra:
         """The rows so far, with everything that the record knows of them."""
-        record = self.record
-        return make_spectra(
-            self._counts.copy(),
-            self._energy,
-            valid=np.arange(record.rows_planned) < record.rows_valid,
-            step_nm=self._step_nm,
-            saturation_level=record.saturation_level,
-            exposure_s=record.exposure_s,
-            frames=record.frames,
-            noise=None if record.electrons_per_count is None else given(record.electrons_per_count),
-            name=self.title,
-            metadata=record.to_metadata(),
-        )
+        rows = self._counts[: self.record.rows_valid]
+        return spectra_of_rows(rows, self.record, self._energy, self._step_nm, self.title)
+
+
+def spectra_of_rows(rows: np.ndarray, record: Record, energy: EnergyAxis, step_nm: float | None, title: str) -> Spectra:
+    """Spectra from the rows (n, channels) that a step has taken, in the order in which they were taken.
+
+    Pixels that were never taken are nan, or zero where there are passes, and not valid; of those that a partial last
+    pass has not reached there is one pass fewer. The pixels of a spectrum image come as one line.
+    """
+    noise = None if record.electrons_per_count is None else given(record.electrons_per_count)
+    fields: dict[str, Any] = {
+        "step_nm": step_nm, "exposure_s": record.exposure_s, "noise": noise, "name": title,
+        "metadata": record.to_metadata(),
+    }  # fmt: skip
+    counts = np.full((record.passes * record.pixels, energy.size), np.nan)
+    counts[: len(rows)] = rows
+    if record.passes > 1:
+        passes = counts.reshape(record.passes, record.pixels, energy.size)
+        return recorded_passes(passes, replace(record, rows_valid=len(rows)), energy, **fields)
+    return make_spectra(
+        counts,
+        energy,
+        valid=np.arange(len(counts)) < len(rows),
+        frames=record.frames,
+        saturation_level=record.saturation_level,
+        **fields,
+    )
 
 
 class MemoryRecorder:

@@ -35,6 +35,7 @@ class RowNote:
     place: Point | None = None  # where on the specimen it belongs (plan), nm
     drift_nm: tuple[float, float] | None = None  # (y, x) correction that was in force
     beam_current_pa: float | None = None
+    saturated_frames: int | None = None  # frames of the step so far with a full channel; None: level unknown
 
 
 class Microscope(Protocol):

@@ -13,7 +13,14 @@ from .port import Frames, MicroscopeFault, Recorder, RowNote, RowSink
 
 
 class StorageFault(RuntimeError):
-    """Rows could not be stored; the message is one sentence for the operator."""
+    """Rows could not be stored; the message is one sentence for the operator.
+
+    row_is_kept: the row that was being written is safe nevertheless, and counts as valid.
+    """
+
+    def __init__(self, message: str, *, row_is_kept: bool = False) -> None:
+        super().__init__(message)
+        self.row_is_kept = row_is_kept
 
 
 class StepWriter:
@@ -50,13 +57,12 @@ class StepWriter:
         self._check(frames)
         if self._sink is None:
             self._begin(frames)
-        if frames.saturation_level is not None:
-            full = int(np.count_nonzero((frames.counts >= frames.saturation_level).any(axis=1)))
-            self._record = replace(self._record, saturated_frames=(self._record.saturated_frames or 0) + full)
         if self._step.rows_are_frames:
             for counts in frames.counts:
+                self._count_saturated(counts[None], frames.saturation_level)
                 self._write(counts, note)
             return
+        self._count_saturated(frames.counts, frames.saturation_level)
         total = frames.counts.sum(axis=0, dtype=float)
         self._sum = total if self._sum is None else self._sum + total
         self._summed += len(frames.counts)
@@ -71,6 +77,9 @@ class StepWriter:
             sink, self._sink = self._sink, None
             try:
                 sink.finish(self._record)
+            except StorageFault:
+                self._record = replace(self._record, status=Status.FAULT)
+                raise
             except Exception as error:
                 self._record = replace(self._record, status=Status.FAULT)
                 raise StorageFault(
@@ -94,13 +103,25 @@ class StepWriter:
         self._energy = frames.energy
         try:
             self._sink = self._recorder.begin(self._record, frames.energy, self._step_nm, self._title)
+        except StorageFault:
+            raise
         except Exception as error:
             raise StorageFault(f"No item could be made for {self._title} ({error}).") from error
 
+    def _count_saturated(self, counts: np.ndarray, level: float | None) -> None:
+        if level is not None:
+            full = int(np.count_nonzero((counts >= level).any(axis=1)))
+            self._record = replace(self._record, saturated_frames=(self._record.saturated_frames or 0) + full)
+
     def _write(self, counts: np.ndarray, note: RowNote) -> None:
         assert self._sink is not None
+        note = replace(note, saturated_frames=self._record.saturated_frames)
         try:
             self._sink.write(self._record.rows_valid, counts, note)
+        except StorageFault as error:
+            if error.row_is_kept:
+                self._record = replace(self._record, rows_valid=self._record.rows_valid + 1)
+            raise
         except Exception as error:
             raise StorageFault(
                 f"Row {self._record.rows_valid} of {self._title} could not be stored ({error}); check the disk."

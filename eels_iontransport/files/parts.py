@@ -14,6 +14,7 @@ import numpy as np
 from ..data import noise
 from ..data.errors import UnusableInput
 from ..data.image import SpectrumImage, require_image
+from ..data.passes import fits, recorded_passes
 from ..data.record import Record, Role
 from ..data.spectrum import EnergyAxis, Spectra, make_spectra, sum_of_passes
 from ..data.units import ev_per_unit
@@ -55,18 +56,23 @@ def spectra_from_parts(
     record = Record.from_metadata(metadata)
     frames_as_rows = record is not None and record.role in _ROWS_ARE_FRAMES
     hardware = _hardware(metadata)
+    fields: dict[str, Any] = {
+        "step_nm": _step_nm(calibrations[0]) if counts.ndim == 2 and not frames_as_rows else None,
+        "exposure_s": _positive(record.exposure_s if record else hardware.get("exposure")),
+        "noise": _noise(record, hardware),
+        "name": name,
+        "metadata": metadata,
+    }
+    if passes is not None and record is not None and fits(record, passes):
+        return recorded_passes(passes, record, energy, **fields)
     make, given = (make_spectra, counts) if passes is None else (sum_of_passes, passes)
     return make(
         given,
         energy,
         valid=_valid(counts, record),
-        step_nm=_step_nm(calibrations[0]) if counts.ndim == 2 and not frames_as_rows else None,
         saturation_level=_positive(record.saturation_level) if record else None,
-        exposure_s=_positive(record.exposure_s if record else hardware.get("exposure")),
         frames=record.frames if record else None,
-        noise=_noise(record, hardware),
-        name=name,
-        metadata=metadata,
+        **fields,
     )
 
 
