@@ -38,7 +38,19 @@ def behind_the_shift(study: ShiftStudy, line: Prepared, masks: Mapping[str, np.n
         study.setup, study.groups, study.together, reference, so_far, systematic_mev=systematic
     )
     widths, more = _widths(study, reference)
-    return BehindTheShift(uncertainty, widths, outlook, (*doubts, *more))
+    return BehindTheShift(uncertainty, widths, outlook, (*doubts, *more, *_unknown(uncertainty, reference)))
+
+
+def _unknown(uncertainty: ShiftUncertainty, reference: str) -> tuple[Flag, ...]:
+    """A flag for what the uncertainty of the shift leaves out."""
+    parts = uncertainty.unknown(reference)
+    if not parts:
+        return ()
+    message = (
+        f"What {' and '.join(parts)} leave uncertain in the shift could not be determined, and is not in its "
+        "uncertainty: a peak reaches its limit where they are varied."
+    )
+    return (Flag("UNCERTAINTY_INCOMPLETE", message),)
 
 
 def _widths(study: ShiftStudy, reference: str) -> tuple[dict[str, Any] | None, tuple[Flag, ...]]:

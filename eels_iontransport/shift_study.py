@@ -126,7 +126,7 @@ class ShiftStudy:
         return shift, float(np.sqrt(row[used] @ covariance @ row[used]))
 
     def _by_responses(self, rows: np.ndarray) -> np.ndarray:
-        """What counts of the vacuum ZLP, and its description, leave uncertain in sums of the centres, (w,)."""
+        """What counts of the vacuum ZLP, and its description, leave uncertain in sums of the centres, (w,), or nan."""
 
         def centres(draw: tuple[Response, Tail | None]) -> np.ndarray:
             response, tail = draw
@@ -138,11 +138,11 @@ class ShiftStudy:
         return np.hypot(_deviation(np.array(found) @ rows.T), self._by_description(rows))
 
     def _by_description(self, rows: np.ndarray) -> np.ndarray:
-        """By what sums of the centres are off, (w,), as the Voigts are not quite the response; 0 where unknown."""
+        """By what sums of the centres are off, (w,), as the Voigts are not quite the response; nan where unknown."""
         assert self.setup.response is not None
         spectra = through_voigts(self.together, list(self.groups.values()), self.setup.response)
         before, after = (self._centres(self.setup, g) for g in (self.groups, dict(zip(self.groups, spectra))))
-        return np.nan_to_num(np.abs(rows @ (after - before)))
+        return np.abs(rows @ (after - before))
 
     @property
     def _draws(self) -> list[tuple[Response, Tail | None]]:
@@ -156,10 +156,10 @@ class ShiftStudy:
         return draws
 
     def _by_regions(self, moved: MovedGroups, rows: np.ndarray) -> np.ndarray:
-        """What an error of the boundary's place makes in sums of the centres, (w,)."""
+        """What an error of the boundary's place makes in sums of the centres, (w,); nan where unknown."""
         here = rows @ self._centres(self.setup, self.groups)
         there = [rows @ self._centres(self.setup, groups) - here for groups in (moved.before, moved.after)]
-        return np.nan_to_num(moved.part * np.sqrt(np.mean(np.square(there), axis=0)))
+        return moved.part * np.sqrt(np.mean(np.square(there), axis=0))
 
     def _centres(self, setup: Setup, groups: Mapping[str, Aligned]) -> np.ndarray:
         """Centres (n,) from the optimum on, nan for those that are not determined."""
@@ -247,6 +247,6 @@ def vacuum_draws(
 
 
 def _deviation(draws: np.ndarray) -> np.ndarray:
-    """Standard deviations (w,) of draws (d, w); 0 where too few of them are known."""
+    """Standard deviations (w,) of draws (d, w); nan where too few of them are known."""
     enough = np.isfinite(draws).mean(axis=0) >= ENOUGH
-    return np.where(enough, np.nanstd(np.where(enough, draws, 0.0), axis=0, ddof=1), 0.0)
+    return np.where(enough, np.nanstd(np.where(enough, draws, 0.0), axis=0, ddof=1), np.nan)

@@ -35,7 +35,8 @@ class ShiftUncertainty:
 
     names: of the regions, in the order of the centres. All arrays are (n + references,) in meV, the centres and then
     the shifts in the order of `references`; nan where there is none. statistical: standard deviations, by bootstrap or,
-    where that failed, by profile. parts: standard deviations that are not counting noise, by name.
+    where that failed, by profile. parts: standard deviations that are not counting noise, by name; nan where one could
+    not be determined, which then is not in the whole.
     """
 
     names: tuple[str, ...]
@@ -54,8 +55,17 @@ class ShiftUncertainty:
         """The centre of a region."""
         return self._sum(self.names.index(name))
 
+    def unknown(self, reference: str) -> tuple[str, ...]:
+        """The parts of a shift's uncertainty that could not be determined."""
+        found = references(self.names)
+        if reference not in found:
+            return ()
+        place = len(self.names) + found.index(reference)
+        return tuple(name for name, part in self.parts.items() if np.isnan(part[place]))
+
     def _sum(self, place: int) -> Sum:
-        systematic = math.sqrt(sum(float(part[place]) ** 2 for part in self.parts.values()))
+        known = [float(part[place]) for part in self.parts.values() if not np.isnan(part[place])]
+        systematic = math.hypot(*known)
         return Sum(float(self.values[place]), float(self.statistical[place]), systematic)
 
     def to_dict(self, reference: str) -> dict[str, Any]:
