@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar, get_type_hints
 
 from ..data.errors import UnusableInput
 
 _REQUIRED: Any = object()
+_T = TypeVar("_T")
 
 
 class Table:
@@ -74,6 +76,39 @@ class Table:
         """The table under `key`; None where it is absent or null."""
         value = self._get(key, None)
         return None if value is None else Table(value, f"{self.where}, {key}")
+
+    def optional(self, key: str, read: Callable[[Table], _T]) -> _T | None:
+        """What `read` makes of the table under `key`; None where it is absent or null."""
+        table = self.optional_table(key)
+        return None if table is None else read(table)
+
+    def choice(self, key: str, known: Sequence[str], default: str = _REQUIRED) -> str:
+        value = self.text(key, default)
+        if value not in known:
+            raise self.refuse(key, f"must be one of {', '.join(known)}, not '{value}'")
+        return value
+
+    def fill(self, kind: type[_T]) -> _T:
+        """The frozen dataclass whose fields, of numbers, flags and text, this table holds; no other key is allowed.
+
+        A field with a default may be absent.
+        """
+        types = get_type_hints(kind)
+        with self:
+            return kind(**{f.name: self._field(f.name, types[f.name], f.default) for f in fields(kind)})  # type: ignore
+
+    def _field(self, key: str, kind: Any, default: Any) -> Any:
+        default = _REQUIRED if default is MISSING else default
+        if kind is bool:
+            return self.flag(key, default)
+        if kind is int:
+            return self.integer(key, default)
+        if kind is float:
+            return self.number(key, default)
+        if kind is str:
+            return self.text(key, default)
+        assert kind == float | None, f"no reader for {kind}"
+        return self.optional_number(key) if key in self._content else self._get(key, default)
 
     def tables(self, key: str, default: Any = _REQUIRED) -> tuple[Table, ...]:
         value = self._get(key, default)

@@ -59,3 +59,26 @@ class Field:
     def contains(self, point: Point) -> bool:
         y, x = self.fraction(point)
         return 0.0 <= y <= 1.0 and 0.0 <= x <= 1.0
+
+
+@dataclass(frozen=True)
+class Area:
+    """A rectangle of `rows` x `columns` probe positions, each in the middle of its part of the field."""
+
+    field: Field
+    rows: int
+    columns: int
+
+    @property
+    def step_nm(self) -> tuple[float, float]:
+        """(y, x) distance of neighbouring positions, along the rectangle's own sides."""
+        return self.field.height_nm / self.rows, self.field.width_nm / self.columns
+
+    def points(self) -> tuple[Point, ...]:
+        """All positions, row by row."""
+        return tuple(point for row in range(self.rows) for point in self.line(row).points())
+
+    def line(self, row: int) -> Line:
+        """The positions of one row."""
+        y, half = (row + 0.5) / self.rows, 0.5 / self.columns
+        return Line(self.field.point((y, half)), self.field.point((y, 1.0 + half)), self.columns)

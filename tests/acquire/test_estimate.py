@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
+from eels_iontransport.acquire.drift import DriftSettings
 from eels_iontransport.acquire.estimate import estimate
-from eels_iontransport.acquire.plan import Plan, Step
+from eels_iontransport.acquire.plan import Engine, Plan, Step
 from eels_iontransport.acquire.site import Beam, Camera, Setting
+from eels_iontransport.data.geometry import Area, Field
 from eels_iontransport.data.record import Role
 
-from .fake import line, plan, site
+from .fake import CHANNELS, line, plan, site
 
 
 def test_ten_picoampere_for_half_a_second_are_thirty_one_million_electrons():
@@ -47,6 +50,68 @@ def test_time_and_size():
 def test_nothing_costs_nothing():
     cost = estimate(Plan("", "lco", ()), site(beam=Beam()), beam_current_pa=20.0)
     assert (cost.seconds, cost.bytes, cost.electrons_per_pixel) == (0.0, 0, 0.0)
+
+
+SCANNED = Step(Role.VIBRATIONAL, "vibrational", 0.002, passes=50, engine=Engine.SYNCHRONIZED)
+
+
+def test_passes_cost_time_room_and_dose():
+    one = Step(Role.VIBRATIONAL, "vibrational", 0.01, 3)
+    the_site = site(overhead_s=0.01)
+    once, often = (estimate(plan(steps=(replace(one, passes=n),)), the_site, 1.0) for n in (1, 4))
+    assert often.seconds == pytest.approx(4 * once.seconds) == pytest.approx(4 * 5 * 0.04)
+    assert often.bytes == 4 * once.bytes and often.dose_per_nm2 == pytest.approx(4 * once.dose_per_nm2)
+    scanned = estimate(plan(steps=(SCANNED,)), the_site)
+    assert scanned.seconds == pytest.approx(50 * (5 * 0.002 + 0.01)) and scanned.exposure_s == pytest.approx(0.5)
+
+
+def test_an_image_of_passes():
+    image = Step(Role.IMAGE, "vibrational", 0.01, 2, passes=3)
+    cost = estimate(plan(steps=(image,), area=Area(Field(6.0, 8.0), 3, 4)), site(overhead_s=0.0), 1.0)
+    assert cost.exposure_s == pytest.approx(3 * 12 * 0.02) and cost.bytes == 36 * CHANNELS * 4
+
+
+# strip in nm, frames, passes; area over which the electrons of a pixel go, in units of probe width x probe height
+STRIPS = {
+    "no strip": (0.0, 10, 1, 1.0),
+    "places far apart": (4.0, 5, 2, 10.0),
+    "places that overlap": (1.0, 50, 2, 5.0),
+    "a strip narrower than the probe": (0.1, 10, 1, 1.0),
+    "one frame": (4.0, 1, 1, 1.0),
+}
+
+
+@pytest.mark.parametrize("case", STRIPS)
+def test_a_strip_spreads_the_dose(case):
+    strip_nm, frames, passes, areas = STRIPS[case]
+    the_plan = plan(strip_nm=strip_nm, steps=(Step(Role.VIBRATIONAL, "vibrational", 0.1, frames, passes),))
+    cost = estimate(the_plan, site(), beam_current_pa=10.0)
+    probe_nm2 = (math.pi * 0.2 / 4) * 0.2
+    assert cost.dose_per_nm2 == pytest.approx(cost.electrons_per_pixel / (areas * probe_nm2))
+
+
+def test_a_strip_costs_a_move_for_each_frame():
+    one = Step(Role.VIBRATIONAL, "vibrational", 0.01, 3)
+    assert estimate(plan(strip_nm=2.0, steps=(one,)), site(overhead_s=0.01)).seconds == pytest.approx(15 * 0.02)
+
+
+def test_drift_images_cost_time():
+    one = Step(Role.VIBRATIONAL, "vibrational", 1.0, 10)
+    still, followed = (
+        estimate(plan(steps=(one,), drift=drift), site())
+        for drift in (
+            None,
+            DriftSettings(every_rows=0, every_s=9.9),
+        )
+    )
+    assert followed.seconds - still.seconds == pytest.approx(followed.drift_s) == pytest.approx(0.1 * 6)
+    by_rows = estimate(plan(steps=(one,), drift=DriftSettings(every_rows=1, every_s=0)), site())
+    assert by_rows.drift_s == pytest.approx(0.1 * 6) and still.drift_s == 0.0
+
+
+@pytest.mark.parametrize("free, words", [(410_200_000_000, "- free 410 GB -"), (1_230_000_000, "- free 1.2 GB -")])
+def test_the_sentence_says_what_is_free(free, words):
+    assert words in estimate(plan(), site(), 20.0).sentence(free)
 
 
 @pytest.mark.parametrize("frames, words", [(10, "10 s - 1 kB - "), (200, "3.3 min - 1 kB - ")])

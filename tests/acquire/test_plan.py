@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
-from eels_iontransport.acquire.plan import Exposure, Plan, Step, session_plan, vacuum_point
+from eels_iontransport.acquire.drift import DriftSettings
+from eels_iontransport.acquire.plan import Engine, Exposure, Plan, Step, Watching, session_plan, vacuum_point
+from eels_iontransport.acquire.site import Beam
 from eels_iontransport.data.errors import UnusableInput
-from eels_iontransport.data.geometry import Field, Line, Point
+from eels_iontransport.data.geometry import Area, Field, Line, Point
 from eels_iontransport.data.record import Role
 
 from .fake import line, plan, site
@@ -42,6 +44,16 @@ PLANS = {
     "points": plan(points=(Point(1.0, 2.0), Point(-3.5, 4.0)), line=None),
     "vacuum": plan(vacuum=Point(-1.0, -40.0)),
     "empty": Plan("", "lco", ()),
+    "image": plan(
+        steps=(Step(Role.IMAGE, "vibrational", 0.002, passes=5, engine=Engine.SYNCHRONIZED, take=2),),
+        area=Area(Field(6.0, 8.0, Point(1.0, 2.0), 0.3), 3, 4),
+    ),
+    "followed": plan(
+        strip_nm=3.0,
+        drift=DriftSettings(every_rows=5, lattice_nm=0.28),
+        reference=Field(20.0, 20.0),
+        watching=Watching(check_zlp=True, blank_at_end=True),
+    ),
 }
 
 
@@ -71,7 +83,27 @@ def without(*path):
     return change
 
 
+def test_a_plan_of_an_earlier_version_still_reads():
+    content = plan().to_data()
+    for key in ("area", "strip_nm", "drift", "reference", "watching"):
+        del content[key]
+    for step in content["steps"]:
+        for key in ("passes", "engine", "take"):
+            del step[key]
+    assert Plan.from_data(content) == plan()
+
+
 BROKEN = {
+    "unknown key in the drift": (changed("drift", {"every": 3}), "plan, drift: the key 'every' is not known"),
+    "no number in the drift": (changed("drift", {"every_s": "5"}), "plan, drift: 'every_s' must be a finite number"),
+    "part of a row in the drift": (changed("drift", {"every_rows": 1.5}), "'every_rows' must be a whole number"),
+    "no lattice": (changed("drift", {"lattice_nm": "cubic"}), "'lattice_nm' must be a finite number"),
+    "no flag": (changed("watching", "check_zlp", 1), "plan, watching: 'check_zlp' must be true or false, not 1"),
+    "no passes": (changed("steps", 0, "passes", None), "'passes' must be a whole number, not null"),
+    "an area without columns": (
+        changed("area", {"field": asdict(FIELD), "rows": 3}),
+        "plan, area: the key 'columns' is missing",
+    ),
     "unknown key": (changed("exposure", 1.0), "plan: the key 'exposure' is not known"),
     "unknown key in a step": (changed("steps", 1, "dwell", 3), r"plan, steps\[1\]: the key 'dwell' is not known"),
     "unknown engine": (changed("steps", 1, "engine", "steam"), "'engine' must be one of parked, synchronized"),
@@ -101,6 +133,9 @@ def test_a_broken_plan_is_refused_by_key_and_reason(case):
 def test_text_that_is_no_plan(text):
     with pytest.raises(UnusableInput, match="plan"):
         Plan.from_json(text)
+
+
+IMAGE = Step(Role.IMAGE, "vibrational", 0.01, 2)
 
 
 def with_step(**changes):
@@ -134,14 +169,56 @@ CHECKS = {
     "negative exposure": (with_step(exposure_s=-1.0), FIELD, "the exposure is -1 s"),
     "an exposure that is no number": (with_step(exposure_s=math.nan), FIELD, "the exposure is nan s"),
     "an exposure beyond the host": (with_step(exposure_s=61.0), FIELD, "a single frame of 61 s is longer than the 60"),
+    "no passes": (with_step(passes=0), FIELD, "0 passes are asked for"),
+    "passes of a vacuum ZLP": (
+        plan(steps=(Step(Role.ZLP, "vibrational", 0.1, 4, passes=2),)),
+        FIELD,
+        "only a line or an image has passes",
+    ),
+    "more rows than an item holds": (with_step(passes=200_001), FIELD, "1000005 rows are more than the 1000000"),
+    "a scan of many frames": (with_step(engine=Engine.SYNCHRONIZED), FIELD, "a scan takes one frame at each pixel"),
+    "a scan of one place": (
+        plan(steps=(Step(Role.ALOOF, "vibrational", 0.1, 1, engine=Engine.SYNCHRONIZED),)),
+        FIELD,
+        "the scan cannot run along",
+    ),
+    "a strip of no width": (plan(strip_nm=-1.0), FIELD, "The strip along the boundary is -1.0 nm wide"),
+    "a strip that leaves the field": (
+        plan(strip_nm=3.0, line=Line(Point(49.0, 0), Point(49.0, 10), 5)),
+        FIELD,
+        r"The line with its strip of 3 nm reaches \(x [0-9.]*, y 50.5\) nm, outside",
+    ),
+    "a line too near to the edge for the drift": (
+        plan(drift=DriftSettings(limit_nm=6.0), line=Line(Point(0, 0), Point(0, 45), 5)),
+        FIELD,
+        "nearer to the edge of the survey's field than the 6.0 nm",
+    ),
+    "no area": (plan(steps=(IMAGE,)), FIELD, "There is no area for the spectrum image"),
+    "an area of no pixels": (
+        plan(steps=(IMAGE,), area=Area(FIELD, 0, 4)),
+        FIELD,
+        "The spectrum image has 0 x 4 pixels",
+    ),
+    "an area of no size": (plan(steps=(IMAGE,), area=Area(Field(0.0, 4.0), 2, 4)), FIELD, "spectrum image is empty"),
+    "an area outside": (
+        plan(steps=(IMAGE,), area=Area(Field(20.0, 20.0, Point(0.0, 45.0)), 4, 4)),
+        FIELD,
+        "The spectrum image reaches",
+    ),
+    "no blanker to blank with": (
+        plan(watching=Watching(blank_at_end=True)),
+        FIELD,
+        "The site names no blanker",
+        site(beam=Beam("current", 1e12)),
+    ),
     "no frames": (with_step(frames=0), FIELD, "0 frames are asked for"),
 }
 
 
 @pytest.mark.parametrize("case", CHECKS)
 def test_what_cannot_run_is_one_sentence(case):
-    the_plan, field, words = CHECKS[case]
-    sentences = the_plan.check(field, site())
+    the_plan, field, words, *the_site = CHECKS[case]
+    sentences = the_plan.check(field, *(the_site or [site()]))
     assert len(sentences) >= 1
     with pytest.raises(UnusableInput, match=words):
         raise UnusableInput(" ".join(sentences))
@@ -149,8 +226,28 @@ def test_what_cannot_run_is_one_sentence(case):
     assert len(sentences) == len(set(sentences))
 
 
-def test_the_whole_plan_passes():
-    assert plan().check(FIELD, site()) == []
+WHOLE = {
+    "a session": plan(),
+    "a strip": plan(strip_nm=5.0),
+    "drift": plan(drift=DriftSettings(limit_nm=10.0)),
+    "an image": plan(steps=(IMAGE,), area=Area(Field(20.0, 30.0), 4, 6)),
+    "scanned passes": with_step(engine=Engine.SYNCHRONIZED, frames=1, passes=100),
+}
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_whole_plans_pass(case):
+    assert WHOLE[case].check(FIELD, site()) == []
+
+
+def test_rows_places_and_lines_of_a_spectrum_image():
+    area = Area(Field(6.0, 8.0), 3, 4)
+    image = plan(steps=(replace(IMAGE, passes=2),), area=area)
+    (step,) = image.steps
+    assert (image.rows(step), image.pixels(step), image.step_nm(step)) == (24, 12, 2.0)
+    assert image.places(step, FIELD) == area.points()
+    assert [point for line in image.lines(step) for point in line.points()] == list(area.points())
+    assert image.title(step) == "GB1 spectrum image"
 
 
 VACUUM = {
