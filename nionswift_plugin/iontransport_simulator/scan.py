@@ -37,6 +37,7 @@ class ScanBox(ScanDevice.ScanSimulatorLike):
         self._blanker = threading.Condition()
         self._pulses = 0
         self._pixel = 0
+        self._exposed = -1  # the last pixel that the camera has begun, in a synchronized scan
         self.scan_shape_pixels = Geometry.IntSize(1, 1)
         self.pixel_size_nm = Geometry.FloatSize()
         self.external_clock = False
@@ -53,11 +54,13 @@ class ScanBox(ScanDevice.ScanSimulatorLike):
 
     @property
     def current_pixel_flat(self) -> int:
-        return self._pixel
+        """The host takes the frame for complete when this is the last pixel: not before the camera has got to it."""
+        return self._exposed if self.external_clock else self._pixel
 
     def reset_frame(self) -> None:
         with self._lock:
             self._pulses = self._pixel = 0
+            self._exposed = -1
 
     def _advance_pixel(self, n: int) -> None:
         with self._lock:
@@ -71,6 +74,7 @@ class ScanBox(ScanDevice.ScanSimulatorLike):
             width = self.scan_shape_pixels.width
             line, place = divmod(self._pulses, width + FLYBACK_PIXELS)
             self._pulses += 1
+            self._exposed = line * width + max(-1, place - FLYBACK_PIXELS)
             self._move(line * width + max(0, place - FLYBACK_PIXELS))
 
     def _move(self, pixel: int) -> None:

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from nion.utils import Registry
 
@@ -53,6 +53,29 @@ def stop_view(source: Any) -> None:
         raise MicroscopeFault(f"The live view of {source.display_name} did not stop; stop it by hand.") from None
 
 
+class Call(Generic[_T]):
+    """A call that a worker makes."""
+
+    def __init__(self, function: Callable[[], _T]) -> None:
+        self._function = function
+        self._outcome: _T | None = None
+        self._error: BaseException | None = None
+        self.done = threading.Event()
+
+    def make(self) -> None:
+        try:
+            self._outcome = self._function()
+        except BaseException as error:
+            self._error = error
+        self.done.set()
+
+    def result(self) -> _T:
+        """What the function returned or raised, once the call is `done`."""
+        if self._error is not None:
+            raise self._error
+        return self._outcome  # type: ignore[return-value]
+
+
 class Worker:
     """Makes calls in a thread of its own, all in the same one, and gives up waiting for those that take too long.
 
@@ -60,10 +83,15 @@ class Worker:
     """
 
     def __init__(self, name: str) -> None:
-        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], list[Any], threading.Event] | None]
-        self._calls = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[Call[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
+
+    def start(self, function: Callable[[], _T]) -> Call[_T]:
+        """Have a call made; does not wait."""
+        call = Call(function)
+        self._calls.put(call)
+        return call
 
     def call(
         self, function: Callable[[], _T], timeout_s: float, hurry: threading.Event, hurried_timeout_s: float
@@ -72,30 +100,20 @@ class Worker:
 
         Raises NoAnswer after `timeout_s`, or `hurried_timeout_s` after `hurry` was set.
         """
-        outcome: list[Any] = []
-        done = threading.Event()
-        self._calls.put((function, outcome, done))
+        call = self.start(function)
         deadline = time.monotonic() + timeout_s
         hurried = False
-        while not done.wait(min(0.05, max(0.0, deadline - time.monotonic()))):
+        while not call.done.wait(min(0.05, max(0.0, deadline - time.monotonic()))):
             if hurry.is_set() and not hurried:
                 hurried, deadline = True, min(deadline, time.monotonic() + hurried_timeout_s)
             if time.monotonic() >= deadline:
                 raise NoAnswer
-        value, error = outcome
-        if error is not None:
-            raise error
-        return value
+        return call.result()
 
     def close(self) -> None:
         """End the thread once its calls are done; does not wait."""
         self._calls.put(None)
 
     def _work(self) -> None:
-        while (entry := self._calls.get()) is not None:
-            function, outcome, done = entry
-            try:
-                outcome.extend((function(), None))
-            except BaseException as error:
-                outcome.extend((None, error))
-            done.set()
+        while (call := self._calls.get()) is not None:
+            call.make()

@@ -11,7 +11,7 @@ import numpy as np
 from nion.instrumentation import camera_base
 
 from eels_iontransport.acquire import site
-from eels_iontransport.acquire.port import MicroscopeFault
+from eels_iontransport.acquire.port import Frames, MicroscopeFault
 from eels_iontransport.data.spectrum import EnergyAxis
 from eels_iontransport.data.units import ev_per_unit
 
@@ -49,7 +49,7 @@ class EELSCamera:
         """Counts (frames, channels); fewer rows when cancelled. Raises MicroscopeFault."""
         if self._source.is_playing:  # a view started during the run
             stop_view(self._source)
-        parameters = self._use(exposure_s)
+        parameters = self.use(exposure_s)
         try:
             return ask(
                 WHO,
@@ -68,6 +68,16 @@ class EELSCamera:
             raise MicroscopeFault(
                 f"The EELS camera did not answer for {ANSWER_S:g} s beyond its exposure; check the camera."
             ) from None
+
+    @property
+    def source(self) -> Any:
+        """The host's camera itself."""
+        return self._source
+
+    def frames(self, counts: np.ndarray) -> Frames:
+        """Counts (frames, channels) of the sequence taken last with what is known of them. Raises MicroscopeFault."""
+        energy = self.energy(counts.shape[-1])
+        return Frames(counts, energy, self._properties.saturation_counts, self.electrons_per_count())
 
     def energy(self, channels: int) -> EnergyAxis:
         """The axis of the sequence taken last, as the camera is calibrated now. Raises MicroscopeFault."""
@@ -93,7 +103,7 @@ class EELSCamera:
             self._source.update_camera_properties(data, self._parameters)
         return copy.deepcopy(dict(data.metadata))
 
-    def _use(self, exposure_s: float) -> Any:
+    def use(self, exposure_s: float) -> Any:
         """The camera's own parameters with this exposure, one spectrum for each frame, made its current ones."""
         known = self._parameters
         if known is not None and math.isclose(known.exposure_ms, 1000.0 * exposure_s, rel_tol=1e-9):

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from nion.utils import Registry
 
 from eels_iontransport.acquire.port import Frames, MicroscopeFault
 from eels_iontransport.acquire.site import Site
-from eels_iontransport.data.geometry import Field, Point
+from eels_iontransport.data.geometry import Field, Line, Point
 
 from .drivers import ask, stem_controller, stop_view
 from .eels_camera import EELSCamera
+from .line_scan import scan_line
 from .main_thread import MainThread
 from .probe import ATTEMPTS, Probe
+from .reference_image import record_image
 
 _LOG = logging.getLogger(__name__)
 
@@ -109,12 +113,26 @@ class SwiftMicroscope:
             counts = camera.take(exposure_s, frames)
             stayed = self._probe.is_parked()
             if stayed or self._cancelled.is_set():
-                kept = counts if stayed else counts[:0]
-                energy = camera.energy(counts.shape[-1])
-                return Frames(kept, energy, self._site.camera.saturation_counts, camera.electrons_per_count())
+                return camera.frames(counts if stayed else counts[:0])
             _LOG.info("The probe was moved during an exposure, which is taken again.")
             self._probe.park()
         raise MicroscopeFault("The probe was moved during the exposure, again and again; leave its marker alone.")
+
+    def image(self, area: Field, pixels: tuple[int, int]) -> np.ndarray:
+        image = record_image(stem_controller().scan_controller, self._surveyed(), area, pixels)
+        self._probe.returned()
+        return image
+
+    def scan_line(self, line: Line, exposure_s: float, on_rows: Callable[[int, Frames], None]) -> None:
+        camera = self._camera
+        if camera is None:
+            raise MicroscopeFault("A line was asked for before the run had begun.")
+        scan = stem_controller().scan_controller
+        for source in (scan, camera.source):
+            if source.is_playing:  # a view started during the run
+                stop_view(source)
+        scan_line(scan, camera, self._surveyed(), line, exposure_s, on_rows, self._cancelled)
+        self._probe.returned()
 
     def cancel(self) -> None:
         self._cancelled.set()
@@ -125,3 +143,8 @@ class SwiftMicroscope:
     def metadata(self) -> dict[str, Any]:
         """What Swift itself writes about instrument and camera into an item, for the sequence taken last."""
         return self._camera.metadata() if self._camera is not None else {}
+
+    def _surveyed(self) -> Field:
+        if self._field is None:
+            raise MicroscopeFault("There is no survey image; take one, so that places on the specimen are known.")
+        return self._field

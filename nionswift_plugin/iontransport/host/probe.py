@@ -100,6 +100,10 @@ class Probe:
                 return
         raise MicroscopeFault("The probe does not stay where it is parked; check the scan, and leave its marker alone.")
 
+    def returned(self) -> None:
+        """A scan has ended, after which Swift parks the probe where it was and draws its marker anew."""
+        self._followed = self._main_thread.mark()
+
     def is_parked(self) -> bool:
         """Whether the probe is where it was set."""
         at, asked = stem_controller().probe_position, self._asked

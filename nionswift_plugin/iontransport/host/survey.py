@@ -14,6 +14,8 @@ from eels_iontransport.acquire.port import MicroscopeFault
 from eels_iontransport.data.geometry import Field, Point
 from eels_iontransport.data.record import METADATA_KEY
 
+from . import dark_field
+
 SURVEY_KEY = "survey"
 PIXELS = 512
 TIMEOUT_S = 60.0
@@ -35,16 +37,15 @@ def take(width_nm: float, pixels: int = PIXELS) -> tuple[np.ndarray, Field]:
         if playing:
             scan.abort_playing(sync_timeout=TIMEOUT_S)
         scan.set_current_frame_parameters(parameters)
-        images = scan.record_immediate(parameters, sync_timeout=TIMEOUT_S)
+        image = dark_field.record(scan, parameters, TIMEOUT_S)
+    except MicroscopeFault:
+        raise
     except Exception as error:
         raise MicroscopeFault(f"The scan gave no survey image ({error or type(error).__name__}).") from error
     finally:
         if playing:
             scan.start_playing()
-    frames = [image for image in images if image is not None and image.data.ndim == 2]
-    if not frames:
-        raise MicroscopeFault("The scan gave no survey image; enable its HAADF channel.")
-    return np.array(_preferred(frames).data, float), Field(
+    return image, Field(
         width_nm, width_nm, Point(parameters.center_nm.y, parameters.center_nm.x), parameters.rotation_rad
     )
 
@@ -98,9 +99,3 @@ def _scan() -> Any:
     if scan is None:
         raise MicroscopeFault("There is no scan controller to take a survey image with.")
     return scan
-
-
-def _preferred(frames: list[Any]) -> Any:
-    """The HAADF channel, else the first."""
-    named = [f for f in frames if "HAADF" in str(f.metadata.get("hardware_source", {}).get("channel_name", ""))]
-    return (named or frames)[0]
