@@ -88,6 +88,7 @@ class JournalSink:
         self._journal = journal
         self._inner = inner
         self._inner_failed = False
+        self._inner_rows = 0
 
     def write(self, index: int, counts: np.ndarray, note: RowNote) -> None:
         """Raises StorageFault where the journal or the other sink fails."""
@@ -108,13 +109,14 @@ class JournalSink:
                 "can be recovered.",
                 row_is_kept=True,
             ) from error
+        self._inner_rows = index + 1
 
     def finish(self, record: Record) -> None:
         """Raises what the other sink raises, unless it has failed before."""
         record = replace(record, rows_valid=self._journal.rows)
         self._journal.note(record)
         try:
-            self._inner.finish(record)
+            self._inner.finish(replace(record, rows_valid=self._inner_rows))
         except Exception as error:
             if not self._inner_failed:
                 fault = replace(record, status=Status.FAULT, reason=f"The item could not be stored ({error}).")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -51,6 +52,13 @@ class MainThread:
             if future.cancel():
                 raise TimeoutError("Swift's window did not answer") from None
             return future.result(timeout_s)
+
+    def later(self, delay_s: float, function: Callable[[], None]) -> None:
+        """Run a function on the main thread after a while; never where the window is closed by then."""
+        event_loop = self._document_model.event_loop
+        if event_loop is not None:
+            with contextlib.suppress(RuntimeError):  # the window is closed
+                event_loop.call_soon_threadsafe(event_loop.call_later, delay_s, function)
 
     def mark(self) -> threading.Event:
         """An event that is set once the main thread has done all that was asked of it, by anyone, before this call."""

@@ -7,6 +7,7 @@ import threading
 from nion.instrumentation import Acquisition
 from nion.swift.model import DataItem, DocumentModel
 
+from eels_iontransport.acquire.journal import JournalRecorder
 from eels_iontransport.acquire.outcome import OnProgress, Outcome
 from eels_iontransport.acquire.plan import Plan
 from eels_iontransport.acquire.port import MicroscopeFault
@@ -16,6 +17,7 @@ from eels_iontransport.acquire.thread import OnDone, RunHandle, start_in_thread
 from eels_iontransport.data.geometry import Field
 from eels_iontransport.data.record import Role
 
+from . import recovery
 from .data import ItemRecorder, OnItem
 from .instrument import SwiftMicroscope, missing
 from .main_thread import MainThread
@@ -76,6 +78,7 @@ def start_run(
 ) -> SwiftRun:
     """Start a plan on the registered microscope, in a thread of its own; items appear in the document.
 
+    Each row is written to a journal first, in `recovery.journal_folder` of the document.
     field: that of the survey on which the plan's places were marked. on_progress and on_done are called from the run's
     thread, on_item on the main one. Raises MicroscopeFault where a run is under way: there is one microscope.
     """
@@ -87,6 +90,8 @@ def start_run(
         microscope = SwiftMicroscope(site, field, main_thread)
         recorder = ItemRecorder(document_model, main_thread, microscope.metadata, on_item)
         Acquisition.session_manager.begin_acquisition(document_model)
-        handle = start_in_thread(Runner(microscope, recorder, site), plan, on_progress, on_done)
+        folder = recovery.journal_folder(document_model)
+        journal = JournalRecorder(folder, recorder, lambda: recovery.description(microscope.metadata()))
+        handle = start_in_thread(Runner(microscope, journal, site), plan, on_progress, on_done)
         _current = SwiftRun(handle, recorder, main_thread)
         return _current
