@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import chi2
 
+from .drift_settings import DriftSettings
 from .shift import Shift, measure_shift, refused
 
 __all__ = ["DriftLock", "DriftSettings", "LogEntry", "Rate", "Shift", "measure_shift"]
@@ -15,35 +16,9 @@ __all__ = ["DriftLock", "DriftSettings", "LogEntry", "Rate", "Shift", "measure_s
 _KEPT = 8  # images that the rate is fitted to, at most
 _BAD_FIT = 0.01  # a fit that chance makes worse less often than this is no straight line
 _SIGNIFICANT = 2.0  # standard deviations that a rate needs to be followed between images
+_SIGNIFICANT_BENT = 3.0  # the same where the last three places are no straight line, so that a jump is not followed
 _FLOOR_NM = 0.01  # of the deviation of an image, beside its noise: distortions of the scan
 _SLACK_NM = 0.3  # that the specimen may jump beside its drift
-
-
-@dataclass(frozen=True)
-class DriftSettings:
-    """When to look at the reference area, and what to believe.
-
-    An image is taken after every_rows rows or every_s seconds, whichever is first; 0 switches a trigger off.
-    pixels: of a side of the image. area_nm: its side; 0 takes what the caller thinks fit. limit_nm: largest displacement
-    since the reference. lattice_nm: period of a lattice that the image may show; None without. rate_limit_nm_per_min:
-    largest drift at which a run starts without waiting. fastest_nm_per_min: drift that cannot be; an image that would
-    need more is not used. predict: whether the rate is followed between images.
-    """
-
-    every_rows: int = 0
-    every_s: float = 10.0
-    limit_nm: float = 10.0
-    lattice_nm: float | None = None
-    rate_limit_nm_per_min: float = 0.5
-    fastest_nm_per_min: float = 60.0
-    pixels: int = 128
-    area_nm: float = 0.0
-    predict: bool = True
-
-    def is_due(self, rows_since: int, seconds_since: float) -> bool:
-        """Whether the next image is due, so many rows and seconds after the last."""
-        by_rows = self.every_rows > 0 and rows_since >= self.every_rows
-        return by_rows or (self.every_s > 0 and seconds_since >= self.every_s)
 
 
 @dataclass(frozen=True)
@@ -79,10 +54,11 @@ class _Fit:
     at: np.ndarray
     rate: np.ndarray
     rate_covariance: np.ndarray
+    significant: float = _SIGNIFICANT  # standard deviations from which the rate is followed
 
     @property
-    def is_significant(self) -> bool:
-        return float(self.rate @ np.linalg.pinv(self.rate_covariance) @ self.rate) > _SIGNIFICANT**2
+    def is_followed(self) -> bool:
+        return float(self.rate @ np.linalg.pinv(self.rate_covariance) @ self.rate) > self.significant**2
 
 
 class DriftLock:
@@ -95,9 +71,9 @@ class DriftLock:
         self._reference = np.asarray(reference, float)
         self._nm_per_pixel = nm_per_pixel
         self._settings = settings
-        self._times = [time_s]
-        self._places = [np.zeros(2)]
-        self._spreads = [np.eye(2) * _FLOOR_NM**2]
+        self._times: list[float] = [time_s]
+        self._places: list[np.ndarray] = [np.zeros(2)]
+        self._spreads: list[np.ndarray] = [np.eye(2)]
         self._fit: _Fit | None = None
         self.log: list[LogEntry] = []
 
@@ -116,7 +92,7 @@ class DriftLock:
         The rate is followed as long after the last image as that came after the one before it, and no further.
         """
         fit, last = self._fit, self._times[-1]
-        if fit is None or not self._settings.predict or not fit.is_significant:
+        if fit is None or not self._settings.predict or not fit.is_followed:
             y, x = self._places[-1]
             return float(y), float(x)
         horizon = last + 1.5 * (last - self._times[-2])
@@ -125,7 +101,10 @@ class DriftLock:
 
     @property
     def rate(self) -> Rate:
-        """Drift by the last images, least squares; nan without two, or where they are no straight line."""
+        """Drift by the last images, least squares; nan without an image after the reference.
+
+        The standard deviation holds what the places deviate from a straight line.
+        """
         if self._fit is None:
             return Rate()
         y, x = 60.0 * self._fit.rate
@@ -179,26 +158,37 @@ class DriftLock:
     def _take(self, shift: Shift, time_s: float) -> None:
         yy, yx, xx = shift.covariance_nm2
         place = np.array([shift.y_nm, shift.x_nm])
-        spread = np.array([[yy, yx], [yx, xx]]) + _FLOOR_NM**2 * np.eye(2)
+        # Half of the variance is the reference's, which all displacements share.
+        spread = 0.5 * np.array([[yy, yx], [yx, xx]]) + _FLOOR_NM**2 * np.eye(2)
         if shift.direction is not None:  # what is not seen is held
             across = np.array([-shift.direction[1], shift.direction[0]])
             place = place + across * (across @ (self._places[-1] - place))
+        if len(self._times) == 1:
+            self._spreads = [spread]  # that of the reference itself
         self._times.append(time_s)
         self._places.append(place)
         self._spreads.append(spread)
-        self._times, self._places, self._spreads = (
-            kept[-_KEPT:] for kept in (self._times, self._places, self._spreads)
-        )
+        for kept in (self._times, self._places, self._spreads):
+            del kept[:-_KEPT]
         self._fit = _longest_line(self._times, self._places, self._spreads)
 
 
 def _longest_line(times: list[float], places: list[np.ndarray], spreads: list[np.ndarray]) -> _Fit | None:
-    """The straight line through as many of the last places as lie on one; None where not even the last three do."""
+    """The straight line through as many of the last places as lie on one.
+
+    Where not even the last three do, the slope of these, from the last place, with an uncertainty that covers their
+    misfit. None where all times are one.
+    """
     for count in range(len(times), 1, -1):
         fit, misfit = _line(np.array(times[-count:]), np.array(places[-count:]), np.array(spreads[-count:]))
         freedom = 2 * (count - 2)
-        if fit is not None and (freedom == 0 or chi2.sf(misfit, freedom) > _BAD_FIT):
-            return fit if count > 2 or len(times) == 2 else None
+        if fit is None:
+            return None
+        if freedom == 0 or chi2.sf(misfit, freedom) > _BAD_FIT:
+            return fit
+        if count == 3:
+            inflated = fit.rate_covariance * misfit / freedom
+            return replace(fit, at=places[-1], rate_covariance=inflated, significant=_SIGNIFICANT_BENT)
     return None
 
 

@@ -14,6 +14,7 @@ MARGIN_PIXELS = 5  # of both images that are not used: smoothing and interpolati
 LEAST_OVERLAP = 0.4  # part of each side of the image that has to be seen in both
 _ITERATIONS = 12
 _CONVERGED_PIXELS = 1e-3
+_CORRELATED_PIXELS = 5 * BLUR_PIXELS  # over which noise of neighbours is correlated after the smoothing
 _LOCAL_PIXELS = 6.0  # over which the variance of the noise is taken as the same
 
 
@@ -50,11 +51,9 @@ class Overlap:
 
     def within(self, other: Overlap) -> Overlap:
         """The part of this overlap that the other has too."""
-        parts = []
-        for own, theirs in ((self.rows, other.rows), (self.columns, other.columns)):
-            parts.append(slice(max(own.start, theirs.start), min(own.stop, theirs.stop)))
-        cut = tuple(slice(p.start - o.start, p.stop - o.start) for p, o in zip(parts, (self.rows, self.columns)))
-        return Overlap(*parts, self.reference[cut], self.image[cut])
+        rows, columns = _both(self.rows, other.rows), _both(self.columns, other.columns)
+        cut = _inside(rows, self.rows), _inside(columns, self.columns)
+        return Overlap(rows, columns, self.reference[cut], self.image[cut])
 
 
 class Pair:
@@ -118,7 +117,8 @@ def noise_of_sums(both: Overlap, weights: np.ndarray) -> np.ndarray:
     scaled = weights * deviation
     spread = np.array([fftconvolve(weight, kernel, mode="same") for weight in scaled])
     result = np.einsum("ahw,bhw->ab", scaled, spread)
-    return 0.5 * (result + result.T)
+    # Without its mean, noise seems less correlated than it is, by its sum over size at each lag.
+    return 0.5 * (result + result.T) / (1.0 - kernel.size / both.error.size)
 
 
 def local_deviation(error: np.ndarray) -> np.ndarray:
@@ -128,18 +128,24 @@ def local_deviation(error: np.ndarray) -> np.ndarray:
 
 
 def noise_correlation(white: np.ndarray) -> np.ndarray:
-    """Correlation of an error of unit variance between neighbours, (2 r + 1,) * 2 about its middle, tapered."""
-    reach = min(int(5 * BLUR_PIXELS), *(n // 3 for n in white.shape))
+    """Correlation of an error of unit variance between neighbours, (2 r + 1,) * 2 about its middle."""
+    reach = min(int(_CORRELATED_PIXELS), *(n // 3 for n in white.shape))
     lags = fftconvolve(white, white[::-1, ::-1], mode="full")
     middle_y, middle_x = (n - 1 for n in white.shape)
-    near = lags[middle_y - reach : middle_y + reach + 1, middle_x - reach : middle_x + reach + 1] / white.size
-    y, x = np.meshgrid(*(np.arange(-reach, reach + 1),) * 2, indexing="ij")
-    return near * np.exp(-0.5 * (y**2 + x**2) / (3 * BLUR_PIXELS) ** 2)
+    return lags[middle_y - reach : middle_y + reach + 1, middle_x - reach : middle_x + reach + 1] / white.size
 
 
 def correlated_pixels(both: Overlap) -> float:
     """How many pixels count as one where products of two noises are summed."""
     return max(1.0, float((noise_correlation(both.error / local_deviation(both.error)) ** 2).sum()))
+
+
+def _both(one: slice, other: slice) -> slice:
+    return slice(max(one.start, other.start), min(one.stop, other.stop))
+
+
+def _inside(part: slice, whole: slice) -> slice:
+    return slice(part.start - whole.start, part.stop - whole.start)
 
 
 def _common(size: int, moved: float) -> slice:

@@ -9,7 +9,6 @@ import numpy as np
 
 from .correlation import correlation, peaks
 from .registration import (
-    BLUR_PIXELS,
     LEAST_OVERLAP,
     MARGIN_PIXELS,
     Overlap,
@@ -22,7 +21,11 @@ from .registration import (
 
 LEAST_PIXELS = 24  # on each side of an image
 _RIVALS = 4
-_SIGNIFICANT = 5.0  # standard deviations by which structure, or the better of two places, has to stand out
+_STRUCTURE = 5.0  # standard deviations of chance by which structure has to stand out
+_BETTER = 4.0  # standard deviations of noise by which a place has to be better than any other
+_WORST_PIXELS = 1.5  # standard deviation beyond which the maximum of the correlation may be another one
+_PARALLEL = 0.9  # cosine between two directions that count as one
+_WANDERED = 3.0  # pixels from its peak in the correlation at which a place is no longer that peak's
 
 
 @dataclass(frozen=True)
@@ -115,18 +118,15 @@ class _Search:
         best = self._pair.refine(starts[0])
         both = self._pair.overlap(best)
         known = _known_directions(both)
-        if not known:
-            return refused(_FEATURELESS)
         along = known[0] if len(known) == 1 else None
-        if along is None:
-            rivals = self._rivals(best, both, starts[1:])
-            if rivals:
-                return refused(_AMBIGUOUS)
-        else:
+        if along is not None:
             best = self._pair.refine(self._near + along * (along @ (best - self._near)), along)
             both = self._pair.overlap(best)
-            if self._rivals(best, both, starts[1:], along):
-                return refused(_AMBIGUOUS)
+            known = [along] if any(abs(along @ other) > _PARALLEL for other in _known_directions(both)) else []
+        if not known:
+            return refused(_FEATURELESS)
+        if self._has_rival(best, both, starts[1:], along):
+            return refused(_AMBIGUOUS)
         return self._result(best, both, along)
 
     def _starts(self) -> list[np.ndarray]:
@@ -140,12 +140,11 @@ class _Search:
         far = np.hypot(y - self._near[0], x - self._near[1])
         return [np.array(place, float) for place in peaks(values, far <= self._reach + 2.0, _RIVALS + 1)]
 
-    def _rivals(
+    def _has_rival(
         self, best: np.ndarray, both: Overlap, starts: list[np.ndarray], along: np.ndarray | None = None
-    ) -> list[np.ndarray]:
-        """Other places that explain the image as well as the best one, within the noise."""
+    ) -> bool:
+        """Whether another place explains the image as well as the best one, within the noise."""
         spread = covariance(both)
-        found = []
         for start in [*starts, *self._lattice_starts(best)]:
             try:
                 place = self._pair.refine(start, along)
@@ -153,12 +152,13 @@ class _Search:
             except ValueError:
                 continue
             apart = place - best if along is None else along * (along @ (place - best))
-            if np.hypot(*apart) < 1.0 or np.hypot(*(place - self._near)) > self._reach:
+            wandered = np.hypot(*(place - start)) > _WANDERED
+            if wandered or np.hypot(*apart) < 1.0 or np.hypot(*(place - self._near)) > self._reach:
                 continue
-            within_error = apart @ np.linalg.pinv(spread + 1e-6 * np.eye(2)) @ apart < _SIGNIFICANT**2
-            if not within_error and _advantage(both, other) < _SIGNIFICANT:
-                found.append(place)
-        return found
+            within_error = apart @ np.linalg.pinv(spread + 1e-6 * np.eye(2)) @ apart < _BETTER**2
+            if not within_error and _advantage(both, other) < _BETTER:
+                return True
+        return False
 
     def _lattice_starts(self, best: np.ndarray) -> list[np.ndarray]:
         """Places one period away, which a coarse image may not show as peaks of their own."""
@@ -170,25 +170,22 @@ class _Search:
     def _result(self, best: np.ndarray, both: Overlap, along: np.ndarray | None) -> Shift:
         if np.hypot(*(best - self._near)) > self._reach:
             return refused("The specimen seems to have jumped further than it can drift; the image was not used.")
-        y, x = best * self._scale
-        if math.hypot(y, x) > self._limit_nm:
-            return refused(_too_large(self._limit_nm, math.hypot(y, x)))
+        place = (best if along is None else along * (along @ best)) * self._scale
+        if np.hypot(*place) > self._limit_nm:
+            return refused(_too_large(self._limit_nm, float(np.hypot(*place))))
         if along is None:
             spread = covariance(both) * self._scale**2
-            sigma = math.sqrt(max(0.0, float(np.linalg.eigvalsh(spread)[-1])))
-            return Shift(float(y), float(x), sigma, "", (spread[0, 0], spread[0, 1], spread[1, 1]))
-        variance = float(along @ _along_covariance(both, along) @ along) * self._scale**2
-        unknown = self._limit_nm**2
-        total = variance * np.outer(along, along) + unknown * (np.eye(2) - np.outer(along, along))
-        part = along * (along @ best) * self._scale
-        return Shift(
-            float(part[0]),
-            float(part[1]),
-            math.sqrt(variance),
-            "",
-            (total[0, 0], total[0, 1], total[1, 1]),
-            (float(along[0]), float(along[1])),
-        )
+            variance = float(np.linalg.eigvalsh(spread)[-1])
+        else:
+            energy = float(along @ both.information @ along)
+            variance = float(along @ score_covariance(both) @ along) * (self._scale / energy) ** 2
+            across = np.eye(2) - np.outer(along, along)
+            spread = variance * np.outer(along, along) + self._limit_nm**2 * across
+        if not 0 <= variance < (_WORST_PIXELS * self._scale) ** 2:
+            return refused(_FEATURELESS)
+        direction = None if along is None else (float(along[0]), float(along[1]))
+        parts = (float(spread[0, 0]), float(spread[0, 1]), float(spread[1, 1]))
+        return Shift(float(place[0]), float(place[1]), math.sqrt(variance), "", parts, direction)
 
 
 _FEATURELESS = "There is nothing to see in the drift image; choose an area with an edge or a particle."
@@ -218,7 +215,7 @@ def _known_directions(both: Overlap) -> list[np.ndarray]:
     found = []
     for value, vector in zip(values[::-1], vectors.T[::-1]):
         noise = max(0.0, float(vector @ own @ vector) - value)
-        if value > _SIGNIFICANT * chance * noise and value > 0:
+        if value > _STRUCTURE * chance * noise and value > 0:
             found.append(vector)
     return found
 

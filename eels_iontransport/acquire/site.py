@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from ..data.errors import UnusableInput
+from .drift_settings import DriftSettings, read_drift
 from .strict import Table
 
 MAXIMUM_SETTLE_S = 600.0
@@ -77,6 +78,7 @@ class Site:
     settings: Mapping[str, Setting]
     beam: Beam = Beam()
     camera: Camera = Camera()
+    drift: DriftSettings = DriftSettings()
     energy_offset_control: str = ""
     probe_settle_s: float = 0.0
     overhead_s: float = 0.007
@@ -117,6 +119,7 @@ def parse(text: str, where: str = "site file") -> Site:
             settings={name: _setting(entry) for name, entry in table.named_tables("settings")},
             beam=_beam(table.optional_table("beam")),
             camera=_camera(table.optional_table("camera")),
+            drift=read_drift(table.optional_table("drift")),
             energy_offset_control=table.text("energy_offset_control", ""),
             probe_settle_s=_between(table, "probe_settle_s", 0.0, 0.0, MAXIMUM_SETTLE_S),
             overhead_s=_between(table, "overhead_s", Site.overhead_s, 0.0, MAXIMUM_SETTLE_S),
