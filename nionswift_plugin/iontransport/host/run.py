@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 
 from nion.instrumentation import Acquisition
 from nion.swift.model import DataItem, DocumentModel
@@ -23,11 +25,13 @@ from .instrument import SwiftMicroscope, missing
 from .main_thread import MainThread
 from .probe import scan_field
 
-__all__ = ["SwiftRun", "missing", "scan_field", "start_run"]
+__all__ = ["SwiftRun", "between_runs", "missing", "scan_field", "start_run"]
 
 _POLL_S = 0.005
+_UNDER_WAY = "A run is under way already; wait for its end or abort it."
 _lock = threading.Lock()
 _current: SwiftRun | None = None
+_others = 0  # who use the microscope between runs
 
 
 class SwiftRun:
@@ -85,7 +89,9 @@ def start_run(
     global _current
     with _lock:
         if _current is not None and _current.is_running:
-            raise MicroscopeFault("A run is under way already; wait for its end or abort it.")
+            raise MicroscopeFault(_UNDER_WAY)
+        if _others:
+            raise MicroscopeFault("A test frame is being taken; start when it is there.")
         main_thread = MainThread(document_model)
         microscope = SwiftMicroscope(site, field, main_thread)
         recorder = ItemRecorder(document_model, main_thread, microscope.metadata, on_item)
@@ -95,3 +101,18 @@ def start_run(
         handle = start_in_thread(Runner(microscope, journal, site), plan, on_progress, on_done)
         _current = SwiftRun(handle, recorder, main_thread)
         return _current
+
+
+@contextlib.contextmanager
+def between_runs() -> Iterator[None]:
+    """Use the microscope while no run is under way; none can start meanwhile. Raises MicroscopeFault."""
+    global _others
+    with _lock:
+        if _current is not None and _current.is_running:
+            raise MicroscopeFault(_UNDER_WAY)
+        _others += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _others -= 1
