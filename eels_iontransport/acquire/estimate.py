@@ -53,6 +53,8 @@ def drift_seconds(plan: Plan, step: Step, site: Site) -> float:
     if plan.drift is None or step.rows_are_frames:
         return 0.0
     rows, seconds = plan.rows(step), step_seconds(plan, step, site)
+    if not math.isfinite(seconds):
+        return math.nan
     by_rows = rows / plan.drift.every_rows if plan.drift.every_rows > 0 else 0.0
     by_time = seconds / plan.drift.every_s if plan.drift.every_s > 0 else 0.0
     return IMAGE_S * (1 + min(rows, math.floor(max(by_rows, by_time))))

@@ -8,16 +8,22 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..data.record import Role, Status
+from .drift import LogEntry
+from .port import Frames
+from .watch import BeamState
 
 ABORTED_BY_OPERATOR = "Aborted by the operator."
 
 
 class State(str, Enum):
-    """What the runner is doing."""
+    """What the runner is doing. WAITING: for the drift to fall. CHECK_ZLP: for the operator, between two settings."""
 
     PREPARING = "preparing"
+    WAITING = "waiting"
     SETTING = "setting"
+    CHECK_ZLP = "check zlp"
     ACQUIRING = "acquiring"
+    PAUSED = "paused"
     RESTORING = "restoring"
 
 
@@ -32,7 +38,13 @@ class Ending(str, Enum):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is. `step` counts from 0; rows are those of this step; `fraction` and `remaining_s` of the run."""
+    """Where a run is. `step` counts from 0; rows are those of this step; `fraction` and `remaining_s` of the run.
+
+    passes, pass_index: of this step, the pass under way counted from 0. reason: one sentence why the run waits or is
+    paused. drift_nm_per_min: nan where it is not known or not followed. beam, beam_current_pa: at the last look; None
+    where it is not watched or measured. journal: state of the journal in words. frames: taken for the operator to look
+    at while the run waits, never recorded.
+    """
 
     state: State
     step: int
@@ -44,6 +56,14 @@ class Progress:
     fraction: float
     remaining_s: float
     saturated_frames: int | None = None
+    passes: int = 1
+    pass_index: int = 0
+    reason: str = ""
+    drift_nm_per_min: float = math.nan
+    beam: BeamState | None = None
+    beam_current_pa: float | None = None
+    journal: str = ""
+    frames: Frames | None = None
 
 
 OnProgress = Callable[[Progress], None]
@@ -62,11 +82,36 @@ class StepOutcome:
 
 
 @dataclass(frozen=True)
+class DriftSummary:
+    """How the specimen moved during a run, in nm.
+
+    moved_nm: by the last usable image against the reference of the start; nan without one. off_nm: what of that the
+    correction in force did not follow. sigma_nm: standard deviation of both. log: every image. problem: why the last
+    image, taken when the run had ended, could not be used.
+    """
+
+    moved_nm: float
+    off_nm: float
+    sigma_nm: float
+    log: tuple[LogEntry, ...] = ()
+    problem: str = ""
+
+    def sentence(self) -> str:
+        if self.problem:
+            return f"How far the line moved in the end is not known: {self.problem}"
+        return (
+            f"Line moved {self.moved_nm:.1f} +- {self.sigma_nm:.1f} nm during the run and was followed to "
+            f"{self.off_nm:.1f} nm."
+        )
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a run ended and why.
 
     reason: one sentence; empty where complete. blockers: all reasons of a refusal. problems: what could not be
-    stored or brought home, one sentence each.
+    stored or brought home, one sentence each. drift: None where it was not followed. paused_s: what of `seconds` was
+    spent waiting. retaken: rows that were taken again because the beam was lost.
     """
 
     ending: Ending
@@ -75,6 +120,9 @@ class Outcome:
     blockers: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     seconds: float = 0.0
+    drift: DriftSummary | None = None
+    paused_s: float = 0.0
+    retaken: int = 0
 
     def sentence(self) -> str:
         """As the panel's first line says it."""
@@ -84,7 +132,8 @@ class Outcome:
         planned = sum(step.rows_planned for step in self.steps)
         complete = sum(step.status is Status.COMPLETE for step in self.steps)
         kept = f"{valid} of {planned} rows kept, {complete} of {len(self.steps)} steps complete."
-        return " ".join([self.reason or "Done.", kept, *self.problems])
+        drift = [self.drift.sentence()] if self.drift else []
+        return " ".join([self.reason or "Done.", kept, *drift, *self.problems])
 
 
 class Meter:

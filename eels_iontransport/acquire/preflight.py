@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 
 from ..data.errors import UnusableInput
-from .plan import Plan
+from .disk import shortage
+from .disk_guard import FreeBytes
+from .estimate import COPIES, size_bytes
+from .plan import Plan, Step
 from .port import Microscope, MicroscopeFault
 from .site import Site
 from .writer import StorageFault
@@ -22,12 +25,16 @@ def sentence(error: BaseException) -> str:
     return f"Something unforeseen happened ({type(error).__name__}: {error}); the log has the details."
 
 
-def blockers(microscope: Microscope, plan: Plan, site: Site) -> list[str]:
-    """One sentence for each thing that stands in the way of running the plan now; empty when it can run."""
+def blockers(microscope: Microscope, plan: Plan, site: Site, free_bytes: FreeBytes | None = None) -> list[str]:
+    """One sentence for each thing that stands in the way of running the plan now; empty when it can run.
+
+    free_bytes: tells the free bytes of the disk that the rows go to; None where nobody asks.
+    """
     try:
-        found = (
-            microscope.missing() or plan.check(microscope.field(), site) or _unusable_controls(microscope, plan, site)
-        )
+        found = microscope.missing() or [
+            *(plan.check(microscope.field(), site) or _unusable_controls(microscope, plan, site)),
+            *_no_room(plan, site, free_bytes),
+        ]
     except Exception as error:  # a microscope that cannot even be asked
         _LOG.warning("The microscope could not be asked", exc_info=not isinstance(error, EXPECTED))
         found = [sentence(error)]
@@ -48,7 +55,20 @@ def _unusable_controls(microscope: Microscope, plan: Plan, site: Site) -> list[s
     return found
 
 
+def _no_room(plan: Plan, site: Site, free_bytes: FreeBytes | None) -> list[str]:
+    found = shortage(COPIES * size_bytes(plan, site), free_bytes()) if free_bytes else ""
+    return [found] if found else []
+
+
 def controls_of(plan: Plan, site: Site) -> list[str]:
-    """The controls that a plan sets, each once, in the order in which they are first set."""
-    used = (c.control for step in plan.steps for c in site.settings[step.setting].controls)
+    """The controls that a plan may set, each once, in the order in which they are first set."""
+    used = [c.control for step in plan.steps for c in site.settings[step.setting].controls]
+    if any(zero_window_ev(plan, step, site) for step in plan.steps):
+        used.append(site.energy_offset_control)
     return list(dict.fromkeys(used))
+
+
+def zero_window_ev(plan: Plan, step: Step, site: Site) -> tuple[float, float] | None:
+    """Where the zero-loss peak may be in a step that follows it; None where it is not followed."""
+    wanted = plan.watching.follow_zero and bool(site.energy_offset_control)
+    return getattr(site.settings[step.setting], "zero_window_ev", None) if wanted else None

@@ -38,6 +38,17 @@ class RunHandle:
         """End the run; returns at once."""
         self._runner.abort()
 
+    def pause(self) -> None:
+        """Stop at the end of the row, until `resume`."""
+        self._runner.pause()
+
+    def resume(self) -> None:
+        self._runner.resume()
+
+    def proceed(self) -> None:
+        """Go on from where the run waits for the drift, or for the operator to check the ZLP."""
+        self._runner.proceed()
+
     def join(self, timeout_s: float | None = None) -> Outcome | None:
         """Wait for the end of the run; None where it has not ended in time."""
         self._thread.join(timeout_s)

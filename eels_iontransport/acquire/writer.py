@@ -33,8 +33,7 @@ class StepWriter:
         self._recorder = recorder
         self._step = step
         self._title = plan.title(step)
-        on_line = plan.line is not None and not step.rows_are_frames and not step.role.value == "points"
-        self._step_nm = plan.line.step_nm if on_line and plan.line else None
+        self._step_nm = plan.step_nm(step)
         self._record = record
         self._sink: RowSink | None = None
         self._energy: EnergyAxis | None = None

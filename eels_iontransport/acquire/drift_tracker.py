@@ -1,0 +1,134 @@
+"""Takes the images that drift is measured on, when they are due, and says where places are now."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from ..data.geometry import Field
+from .clock import Clock
+from .drift import DriftLock, DriftSettings
+from .orders import Orders
+from .outcome import DriftSummary, State
+from .port import Microscope, MicroscopeFault
+from .reporter import Reporter
+
+_LOG = logging.getLogger(__name__)
+
+ATTEMPTS = 3  # images that may be unusable in a row before a run ends
+WAIT_S = 2.0  # between two images while the run waits for the drift to fall
+LEAST_IMAGES = 3  # that the drift before the start is judged by
+SIGMA_OF_LIMIT = 0.5  # part of the limit that the error of the drift may have when it is judged
+
+
+class DriftTracker:
+    """The drift lock of one run. The reference is the image of the start, and stays it for all settings.
+
+    area: that is imaged; it moves along with the specimen, so that the same structure stays in view.
+    """
+
+    def __init__(
+        self, microscope: Microscope, area: Field, settings: DriftSettings, clock: Clock, orders: Orders
+    ) -> None:
+        self._microscope = microscope
+        self._area = area
+        self._settings = settings
+        self._clock = clock
+        self._orders = orders
+        self._last_s = clock.now_s
+        self._rows = 0
+        self._lock = DriftLock(
+            self._image((0.0, 0.0)), area.width_nm / settings.pixels, settings, self._middle_s(self._last_s)
+        )
+        self._begun_s = self._last_s = clock.now_s
+
+    def correction_nm(self) -> tuple[float, float]:
+        """(y, x) to add to the places of the plan now."""
+        return self._lock.correction_at(self._clock.now_s)
+
+    @property
+    def rate_nm_per_min(self) -> float:
+        return self._lock.rate_nm_per_min
+
+    def count_row(self) -> None:
+        self._rows += 1
+
+    def is_due(self, *, by_rows: bool = True) -> bool:
+        return self._settings.is_due(self._rows if by_rows else 0, self._clock.now_s - self._last_s)
+
+    def look(self) -> None:
+        """Take an image and follow it. Raises MicroscopeFault where the drift cannot be followed any further."""
+        for _ in range(ATTEMPTS):
+            self._orders.check_abort()
+            problem = self._look()
+            if not problem:
+                return
+            _LOG.info("A drift image was not used: %s", problem)
+        raise MicroscopeFault(f"The drift could not be followed any further. {problem}")
+
+    def wait_until_slow(self, reporter: Reporter) -> None:
+        """Take images until the drift has fallen below its limit, or the operator wants to start anyway.
+
+        Raises MicroscopeFault where the area is not fit to measure drift on.
+        """
+        limit = self._settings.rate_limit_nm_per_min
+        if limit <= 0:
+            return self.look()
+        self._orders.expect_proceed()
+        with reporter.waiting(State.WAITING):
+            images = 0
+            while not self._orders.may_proceed:
+                self._orders.wait(self._clock, WAIT_S if images else 0.2)
+                self.look()
+                images += 1
+                rate = self._lock.rate
+                reporter.report(_waiting_sentence(rate.speed_nm_per_min, limit))
+                known = rate.sigma_nm_per_min <= SIGMA_OF_LIMIT * limit
+                if images >= LEAST_IMAGES and known and rate.speed_nm_per_min <= limit:
+                    return None
+        return None
+
+    def summary(self) -> DriftSummary:
+        """How the specimen has moved, by an image taken now; never raises."""
+        believed = self.correction_nm()
+        problem = "the image could not be taken"
+        try:
+            problem = self._look()
+        except Exception as error:
+            _LOG.warning("The last drift image failed", exc_info=not isinstance(error, MicroscopeFault))
+            problem = str(error)
+        log = tuple(replace(entry, time_s=entry.time_s - self._begun_s) for entry in self._lock.log)
+        used = [entry for entry in log if entry.used]
+        if not used:
+            return DriftSummary(math.nan, math.nan, math.nan, log, problem)
+        last = used[-1]
+        moved = math.hypot(last.y_nm, last.x_nm)
+        off = math.hypot(last.y_nm - believed[0], last.x_nm - believed[1])
+        return DriftSummary(moved, math.nan if problem else off, last.sigma_nm, log, problem)
+
+    def _look(self) -> str:
+        """One image; what makes it unusable, or nothing."""
+        moved = self.correction_nm()
+        before = self._clock.now_s
+        image = self._image(moved)
+        shift = self._lock.update(image, self._middle_s(before), moved)
+        self._rows, self._last_s = 0, self._clock.now_s
+        return shift.problem
+
+    def _image(self, moved_nm: tuple[float, float]) -> np.ndarray:
+        centre = self._area.centre
+        moved = replace(centre, y_nm=centre.y_nm + moved_nm[0], x_nm=centre.x_nm + moved_nm[1])
+        pixels = (self._settings.pixels, self._settings.pixels)
+        return self._microscope.image(replace(self._area, centre=moved), pixels)
+
+    def _middle_s(self, before_s: float) -> float:
+        """Middle of an image that was begun at that time and has just ended."""
+        return 0.5 * (before_s + self._clock.now_s)
+
+
+def _waiting_sentence(rate: float, limit: float) -> str:
+    known = f"drift {rate:.1f} nm/min" if math.isfinite(rate) else "measuring the drift"
+    return f"Waiting: {known} (limit {limit:g})"
