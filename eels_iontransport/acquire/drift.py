@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from .drift_settings import DriftSettings
-from .shift import Shift, measure_shift, refused
+from .shift import Shift, measure_shift, refused, too_large
 
 __all__ = ["DriftLock", "DriftSettings", "LogEntry", "Rate", "Shift", "measure_shift"]
 
@@ -64,10 +64,20 @@ class _Fit:
 class DriftLock:
     """Follows the specimen by images of one area, each compared with the one reference, so that errors do not add up.
 
-    reference: the dark-field image (y, x) of the area at `time_s`. A place of the plan is now at place + correction.
+    reference: the dark-field image (y, x) of the area at `time_s`. rotation_rad: of the area, as that of a field; all
+    displacements are in the frame of the scan. A place of the plan is now at place + correction.
     """
 
-    def __init__(self, reference: np.ndarray, nm_per_pixel: float, settings: DriftSettings, time_s: float) -> None:
+    def __init__(
+        self,
+        reference: np.ndarray,
+        nm_per_pixel: float,
+        settings: DriftSettings,
+        time_s: float,
+        rotation_rad: float = 0.0,
+    ) -> None:
+        c, s = math.cos(rotation_rad), math.sin(rotation_rad)
+        self._turn = np.array([[c, -s], [s, c]])  # (y, x) of the image to (y, x) of the scan
         self._reference = np.asarray(reference, float)
         self._nm_per_pixel = nm_per_pixel
         self._settings = settings
@@ -123,9 +133,9 @@ class DriftLock:
         cannot be used has a problem and changes nothing but the log.
         """
         settings = self._settings
-        moved = np.array(moved_nm)
-        expected = np.array(self.correction_at(time_s)) - moved
-        shift = measure_shift(
+        moved = np.array(moved_nm, float)
+        expected = self._turn.T @ (np.array(self.correction_at(time_s)) - moved)
+        seen = measure_shift(
             self._reference,
             image,
             self._nm_per_pixel,
@@ -134,26 +144,31 @@ class DriftLock:
             near_nm=(float(expected[0]), float(expected[1])),
             reach_nm=self._reach_nm(time_s),
         )
-        total = self._total(shift, moved)
-        if total.is_usable:
-            self._take(total, time_s)
-        self.log.append(LogEntry(time_s, total.y_nm, total.x_nm, total.sigma_nm, total.is_usable, total.problem))
-        return total
+        shift = self._in_scan(seen, moved)
+        if shift.is_usable:
+            self._take(shift, time_s)
+        self.log.append(LogEntry(time_s, shift.y_nm, shift.x_nm, shift.sigma_nm, shift.is_usable, shift.problem))
+        return shift
 
     def _reach_nm(self, time_s: float) -> float:
         elapsed = max(0.0, time_s - self._times[-1])
         return self._settings.fastest_nm_per_min / 60.0 * elapsed + _SLACK_NM
 
-    def _total(self, shift: Shift, moved: np.ndarray) -> Shift:
-        if shift.problem:
-            return shift
-        y, x = shift.y_nm + moved[0], shift.x_nm + moved[1]
+    def _in_scan(self, seen: Shift, moved: np.ndarray) -> Shift:
+        """What was seen in the image, as displacement since the reference in the frame of the scan."""
+        if seen.problem:
+            return seen
+        y, x = self._turn @ np.array([seen.y_nm, seen.x_nm]) + moved
         if math.hypot(y, x) > self._settings.limit_nm:
-            return refused(
-                f"The specimen has moved {math.hypot(y, x):.1f} nm, more than the limit of "
-                f"{self._settings.limit_nm:.1f} nm; take a new survey."
-            )
-        return Shift(float(y), float(x), shift.sigma_nm, "", shift.covariance_nm2, shift.direction)
+            return refused(too_large(self._settings.limit_nm, math.hypot(y, x)))
+        yy, yx, xx = seen.covariance_nm2
+        spread = self._turn @ np.array([[yy, yx], [yx, xx]]) @ self._turn.T
+        direction = None
+        if seen.direction is not None:
+            along = self._turn @ np.array(seen.direction)
+            direction = (float(along[0]), float(along[1]))
+        parts = (float(spread[0, 0]), float(spread[0, 1]), float(spread[1, 1]))
+        return Shift(float(y), float(x), seen.sigma_nm, "", parts, direction)
 
     def _take(self, shift: Shift, time_s: float) -> None:
         yy, yx, xx = shift.covariance_nm2

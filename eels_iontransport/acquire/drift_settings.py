@@ -16,7 +16,7 @@ class DriftSettings:
     largest displacement since the reference. lattice_nm: period of a lattice that the image may show. predict: whether
     the rate is followed between images.
 
-    rate_limit_nm_per_min: largest drift at which a run starts without waiting. fastest_nm_per_min: drift that cannot
+    rate_limit_nm_per_min: largest drift at which a run starts; 0 starts at any. fastest_nm_per_min: drift that cannot
     be; an image that would need more is not used.
     """
 
@@ -41,27 +41,14 @@ def read_drift(table: Table | None) -> DriftSettings:
     """Settings from a table, defaults for what it does not give. Raises UnusableInput naming the key."""
     if table is None:
         return DriftSettings()
-    default = DriftSettings()
-    with table:
-        settings = DriftSettings(
-            every_rows=table.integer("every_rows", default.every_rows),
-            every_s=table.number("every_s", default.every_s),
-            limit_nm=table.number("limit_nm", default.limit_nm),
-            lattice_nm=table.optional_number("lattice_nm"),
-            rate_limit_nm_per_min=table.number("rate_limit_nm_per_min", default.rate_limit_nm_per_min),
-            fastest_nm_per_min=table.number("fastest_nm_per_min", default.fastest_nm_per_min),
-            pixels=table.integer("pixels", default.pixels),
-            pixel_time_us=table.number("pixel_time_us", default.pixel_time_us),
-            area_nm=table.number("area_nm", default.area_nm),
-            predict=table.flag("predict", default.predict),
-        )
-        for key in ("limit_nm", "lattice_nm", "rate_limit_nm_per_min", "fastest_nm_per_min", "pixel_time_us"):
-            value = getattr(settings, key)
-            if value is not None and value <= 0:
-                raise table.refuse(key, f"must be positive, and is {value:g}")
-        for key in ("every_rows", "every_s", "area_nm"):
-            if getattr(settings, key) < 0:
-                raise table.refuse(key, f"must not be negative, and is {getattr(settings, key):g}")
-        if not 32 <= settings.pixels <= 1024:
-            raise table.refuse("pixels", f"must lie between 32 and 1024, and is {settings.pixels}")
-        return settings
+    settings = table.fill(DriftSettings)
+    for key in ("limit_nm", "lattice_nm", "fastest_nm_per_min", "pixel_time_us"):
+        value = getattr(settings, key)
+        if value is not None and value <= 0:
+            raise table.refuse(key, f"must be positive, and is {value:g}")
+    for key in ("every_rows", "every_s", "area_nm", "rate_limit_nm_per_min"):
+        if getattr(settings, key) < 0:
+            raise table.refuse(key, f"must not be negative, and is {getattr(settings, key):g}")
+    if not 32 <= settings.pixels <= 1024:
+        raise table.refuse("pixels", f"must lie between 32 and 1024, and is {settings.pixels}")
+    return settings

@@ -88,7 +88,7 @@ def measure_shift(
     try:
         return search.run()
     except ValueError:  # too little overlaps
-        return refused(_too_large(limit_nm))
+        return refused(too_large(limit_nm))
 
 
 class _Search:
@@ -172,7 +172,7 @@ class _Search:
             return refused("The specimen seems to have jumped further than it can drift; the image was not used.")
         place = (best if along is None else along * (along @ best)) * self._scale
         if np.hypot(*place) > self._limit_nm:
-            return refused(_too_large(self._limit_nm, float(np.hypot(*place))))
+            return refused(too_large(self._limit_nm, float(np.hypot(*place))))
         if along is None:
             spread = covariance(both) * self._scale**2
             variance = float(np.linalg.eigvalsh(spread)[-1])
@@ -195,7 +195,8 @@ _AMBIGUOUS = (
 )
 
 
-def _too_large(limit_nm: float, size_nm: float | None = None) -> str:
+def too_large(limit_nm: float, size_nm: float | None = None) -> str:
+    """What the operator reads of a shift beyond the limit."""
     how_far = f"{size_nm:.1f} nm, more" if size_nm is not None else "more"
     return f"The specimen has moved {how_far} than the limit of {limit_nm:.1f} nm; take a new survey."
 

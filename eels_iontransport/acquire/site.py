@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -14,6 +14,21 @@ from .strict import Table
 
 MAXIMUM_SETTLE_S = 600.0
 MAXIMUM_WAIT_S = 86400.0
+
+# What a run must never change: stage, lenses, aberration corrector, high tension. Beginnings of names, in lower case.
+_TUNING = ("csh", "sshft", "stage", "majorol", "eht", "c1 constw", "c2 constw", "c3 constw")
+_ABERRATIONS = ("c10", "c12", "c21", "c23", "c30", "c32", "c34", "c41", "c43", "c45", "c50", "c52", "c54", "c56")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Lowest and highest value that a control may be set to."""
+
+    lower: float
+    upper: float
+
+    def holds(self, value: float) -> bool:
+        return self.lower <= value <= self.upper
 
 
 @dataclass(frozen=True)
@@ -30,11 +45,16 @@ class ControlValue:
 
 @dataclass(frozen=True)
 class Setting:
-    """A spectrometer setting: controls in the order in which they are set, then a wait."""
+    """A spectrometer setting: controls in the order in which they are set, then a wait.
+
+    zero_window_ev: lowest and highest energy that the zero-loss peak may have on the nominal axis; None where it is not
+    followed, as where it is not on the detector.
+    """
 
     controls: tuple[ControlValue, ...]
     settle_s: float = 0.0
     timeout_s: float = 2.0  # how long the controls may take to read back their value
+    zero_window_ev: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +92,10 @@ class Camera:
 
 @dataclass(frozen=True)
 class Site:
-    """One microscope. `overhead_s` is the time a probe position costs beyond its exposure."""
+    """One microscope. `overhead_s` is the time a probe position costs beyond its exposure.
+
+    ranges: of controls, by their names; one that is not named has none.
+    """
 
     name: str
     settings: Mapping[str, Setting]
@@ -82,6 +105,17 @@ class Site:
     energy_offset_control: str = ""
     probe_settle_s: float = 0.0
     overhead_s: float = 0.007
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+
+    def out_of_range(self, control: str, value: float) -> str:
+        """A sentence where a control must not be set to a value; empty where it may."""
+        allowed = self.ranges.get(control)
+        if allowed is None or allowed.holds(value):
+            return ""
+        return (
+            f"Control '{control}' may be set between {allowed.lower:g} and {allowed.upper:g}, and {value:g} is asked "
+            "for; change the plan, or the range in the site file."
+        )
 
 
 def available() -> list[str]:
@@ -114,9 +148,11 @@ def parse(text: str, where: str = "site file") -> Site:
     except tomllib.TOMLDecodeError as error:
         raise UnusableInput(f"{where}: this is not valid TOML ({error}).") from None
     with Table(content, where) as table:
+        ranges = _ranges(table)
         site = Site(
             name=table.text("name"),
-            settings={name: _setting(entry) for name, entry in table.named_tables("settings")},
+            settings={name: _setting(entry, ranges) for name, entry in table.named_tables("settings")},
+            ranges=ranges,
             beam=_beam(table.optional_table("beam")),
             camera=_camera(table.optional_table("camera")),
             drift=read_drift(table.optional_table("drift")),
@@ -126,10 +162,28 @@ def parse(text: str, where: str = "site file") -> Site:
         )
         if not site.settings:
             raise table.refuse("settings", "must name at least one spectrometer setting")
+        _check_may_set(table, "energy_offset_control", site.energy_offset_control)
     return site
 
 
-def _setting(table: Table) -> Setting:
+def is_tuning(control: str) -> bool:
+    """Whether a control belongs to the stage, the lenses, the corrector or the high tension, by its name."""
+    return control.strip().lower().startswith((*_TUNING, *_ABERRATIONS))
+
+
+def _ranges(table: Table) -> dict[str, Range]:
+    return {name: _range(entry) for name, entry in table.named_tables("ranges", {})}
+
+
+def _range(table: Table) -> Range:
+    with table:
+        found = Range(table.number("lower"), table.number("upper"))
+        if not found.lower < found.upper:
+            raise table.refuse("upper", f"must be above 'lower', and is {found.upper:g}")
+        return found
+
+
+def _setting(table: Table, ranges: Mapping[str, Range]) -> Setting:
     with table:
         controls = tuple(_control(entry) for entry in table.tables("controls"))
         if not controls:
@@ -138,11 +192,28 @@ def _setting(table: Table) -> Setting:
         repeated = next((name for name in names if names.count(name) > 1), None)
         if repeated:
             raise table.refuse("controls", f"names the control '{repeated}' twice")
+        for control in controls:
+            allowed = ranges.get(control.control)
+            if allowed is not None and not allowed.holds(control.value):
+                raise table.refuse(
+                    "controls", f"sets '{control.control}' to {control.value:g}, which is outside its range in [ranges]"
+                )
         return Setting(
             controls,
             settle_s=_between(table, "settle_s", 0.0, 0.0, MAXIMUM_SETTLE_S),
             timeout_s=_between(table, "timeout_s", Setting.timeout_s, 0.0, MAXIMUM_SETTLE_S),
+            zero_window_ev=_window(table.optional_table("zero_window_ev")),
         )
+
+
+def _window(table: Table | None) -> tuple[float, float] | None:
+    if table is None:
+        return None
+    with table:
+        low, high = table.number("lower"), table.number("upper")
+        if not low < high:
+            raise table.refuse("upper", f"must be above 'lower', and is {high:g}")
+        return low, high
 
 
 def _control(table: Table) -> ControlValue:
@@ -152,6 +223,7 @@ def _control(table: Table) -> ControlValue:
             raise table.refuse("control", "must not be empty")
         if control.tolerance < 0:
             raise table.refuse("tolerance", f"must not be negative, and is {control.tolerance}")
+        _check_may_set(table, "control", control.control)
         return control
 
 
@@ -173,6 +245,7 @@ def _beam(table: Table | None) -> Beam:
             _check_positive(table, key, getattr(beam, key))
         if beam.back_above < beam.lost_below:
             raise table.refuse("back_above", f"must not be below 'lost_below', and is {beam.back_above:g}")
+        _check_may_set(table, "blanker_control", beam.blanker_control)
         return beam
 
 
@@ -189,6 +262,13 @@ def _camera(table: Table | None) -> Camera:
         for key in ("channels", "binning", "saturation_counts", "electrons_per_count"):
             _check_positive(table, key, getattr(camera, key))
         return camera
+
+
+def _check_may_set(table: Table, key: str, control: str) -> None:
+    if is_tuning(control):
+        raise table.refuse(
+            key, f"names '{control}', which belongs to the stage or the tuning; a run never changes these"
+        )
 
 
 def _check_positive(table: Table, key: str, value: float | None) -> None:

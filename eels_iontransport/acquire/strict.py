@@ -116,9 +116,9 @@ class Table:
             raise self.refuse(key, f"must be a list, not {_kind(value)}")
         return tuple(Table(entry, f"{self.where}, {key}[{i}]") for i, entry in enumerate(value))
 
-    def named_tables(self, key: str) -> Iterator[tuple[str, Table]]:
+    def named_tables(self, key: str, default: Any = _REQUIRED) -> Iterator[tuple[str, Table]]:
         """Name and table of every entry of the table under `key`."""
-        entries = self._get(key, _REQUIRED)
+        entries = self._get(key, default)
         if not isinstance(entries, Mapping):
             raise self.refuse(key, f"must be a table, not {_kind(entries)}")
         return ((str(name), Table(entry, f"{self.where}, {key}.{name}")) for name, entry in entries.items())
