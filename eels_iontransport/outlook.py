@@ -58,7 +58,7 @@ def taken(
     count = _traversals(spectra)
     lost = (count > 0) & ~usable  # what it gave is of no use, nor will be what it gives
     groups = {name: _mean(np.where(usable, count, 0.0)[mask & ~lost]) for name, mask in masks.items()}
-    planned = max(len(count), record.rows_planned if record is not None else 0)
+    planned = max(len(count), record.pixels if record is not None else 0)
     per_pass = None
     if spectra.exposure_s is not None and spectra.frames is not None:
         per_pass = spectra.exposure_s * spectra.frames / (1 if spectra.passes is None else len(spectra.passes))

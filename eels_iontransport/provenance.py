@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .data.flags import Flag
+from .data.record import Record, Status
 from .data.spectrum import Spectra
 from .files import SOURCE_KEY
 
@@ -30,16 +32,48 @@ def provenance(
 ) -> dict[str, Any]:
     """Version, every input by role with its SHA-256 (of the file, else of the counts), and parameters.
 
+    An input that tells how its acquisition ended has its status, reason, rows planned and rows valid beside it.
     hashes: of the counts by role, where they are known.
     """
     hashes = hashes or {}
     return {
         "version": package_version(),
         "inputs": [
-            {"role": role, "name": spectra.name, "sha256": _of_file(spectra) or hashes.get(role) or sha256(spectra)}
+            {
+                "role": role,
+                "name": spectra.name,
+                "sha256": _of_file(spectra) or hashes.get(role) or sha256(spectra),
+                **_ending(spectra),
+            }
             for role, spectra in sorted(inputs.items())
         ],
         "parameters": dict(parameters),
+    }
+
+
+def partial_inputs(inputs: Mapping[str, Spectra]) -> tuple[Flag, ...]:
+    """A flag for each input whose acquisition has ended before all of its rows were taken."""
+    ended = {role: Record.from_metadata(spectra.metadata) for role, spectra in inputs.items()}
+    return tuple(
+        Flag(
+            "PARTIAL_INPUT",
+            f"Of the {role.replace('_', ' ')} spectra {record.rows_valid} of {record.rows_planned} rows were taken: "
+            f"{record.reason or record.status.value}",
+        )
+        for role, record in ended.items()
+        if record is not None and record.status in (Status.ABORTED, Status.FAULT)
+    )
+
+
+def _ending(spectra: Spectra) -> dict[str, Any]:
+    record = Record.from_metadata(spectra.metadata)
+    if record is None:
+        return {}
+    return {
+        "status": record.status.value,
+        "reason": record.reason,
+        "rows_planned": record.rows_planned,
+        "rows_valid": record.rows_valid,
     }
 
 

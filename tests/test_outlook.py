@@ -174,6 +174,12 @@ def test_passes_that_were_kept_are_counted_and_one_may_not_have_come_to_its_end(
     assert found == Taken(2.25, {"left": 2.5, "right": 2.0}, 100.0, 0.5 * 10 * 4 / 60)
 
 
+def test_the_rows_planned_of_a_line_with_passes_are_those_of_all_passes():
+    counts = np.full((2, 4, 64), 1.0)
+    spectra = sum_of_passes(counts, AXIS, metadata=record(rows_planned=32, passes=8))
+    assert taken(spectra, spectra.valid, EVERY, None).passes == 2.0
+
+
 def test_rows_that_are_of_no_use_are_not_waited_for():
     usable = np.array([True, False, True, True])
     assert taken(line(4), usable, EVERY, None).of_groups == {"left": 1.0, "right": 1.0}

@@ -46,13 +46,14 @@ class Shown:
     """What a run of a live session has to show.
 
     sentence: what stands in the way of results, empty where nothing does. intervals: where the regions are, as
-    fractions 0..1 of the axis along the line; `automatic` unless the operator has placed them.
+    fractions 0..1 of the axis along the line; `automatic` unless the operator has placed them. progress: of inputs that
+    are not complete, how many rows there are, in words.
     """
 
     outputs: Mapping[str, results.Output] = field(default_factory=dict)
     readout: Mapping[str, Any] = field(default_factory=dict)
     sentence: str = ""
-    progress: str = ""
+    progress: Mapping[Role, str] = field(default_factory=dict)
     is_settled: bool = True  # no more rows are to come, and the fits are those of all rows
     roles: wording.Roles = wording.Roles()
     intervals: Intervals = field(default_factory=dict)
@@ -139,7 +140,7 @@ class LiveSession:
         return Shown(
             shown,
             readout,
-            progress=_progress(request.items[Role.VIBRATIONAL]),
+            progress=_progress(request.items),
             is_settled=is_settled,
             roles=wording.Roles(recipe.shift_peak, recipe.ratio),
             intervals=_intervals(newest, line, is_settled=is_settled),
@@ -211,12 +212,14 @@ def _intervals(evaluation: Evaluation, line: Spectra, *, is_settled: bool) -> In
     return results.fractions(evaluation.regions, results.line_axis(line.position_nm), len(line.rows))
 
 
-def _progress(item: Item | None) -> str:
-    """ "18 of 40 rows" while rows arrive or where they have stopped short, else empty."""
-    record = Record.from_metadata(item.metadata) if item is not None else None
-    if record is None or record.status is Status.COMPLETE:
-        return ""
-    return f"{record.rows_valid} of {record.rows_planned} rows"
+def _progress(items: Mapping[Role, Item]) -> dict[Role, str]:
+    """ "18 of 40 rows" for each input whose rows arrive or have stopped short."""
+    records = {role: Record.from_metadata(item.metadata) for role, item in items.items()}
+    return {
+        role: f"{record.rows_valid} of {record.rows_planned} rows"
+        for role, record in records.items()
+        if record is not None and record.status is not Status.COMPLETE
+    }
 
 
 def _is_running(items: Iterable[Item]) -> bool:

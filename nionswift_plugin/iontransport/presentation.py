@@ -12,13 +12,15 @@ from nion.data import DataAndMetadata
 from nion.swift.model import DataItem, DocumentModel, Symbolic
 
 from eels_iontransport import wording
-from eels_iontransport.data.record import METADATA_KEY
+from eels_iontransport.data.record import METADATA_KEY, Role
 
 from . import results
 from .evaluation import Shown
 from .host import computations, display
 
 AUTOMATIC = "automatic_regions"  # parameter: where the session itself put the region graphics
+
+_SOURCES = {results.RATIO: Role.CORE_LOSS, results.THICKNESS: Role.VALENCE}  # of the others the vibrational spectra
 
 NOTHING, PROVISIONAL = "not determined", "provisional"
 
@@ -77,7 +79,8 @@ class _Presenter:
     def show(self, name: str, item: DataItem.DataItem) -> None:
         """Give an item its output and title, or blank it where there is no output."""
         output, before = self._result.outputs.get(name), dict(item.metadata.get(METADATA_KEY, {}))
-        text = self._result.sentence or self._texts.get(name) or ("" if output is not None else NOTHING)
+        found = self._texts.get(name) or ("" if output is not None else NOTHING)
+        text = self._result.sentence or _of_part(found, self._part(name))
         content = {**self._content(name), **_title(item, before, text)}
         content["drawn"] = bool(before.get("drawn")) or output is not None
         screen = _screens.get(item)
@@ -86,6 +89,10 @@ class _Presenter:
         if before.get("title", item.title) == item.title != content["title"]:
             item.title = content["title"]
         self._set_view(name, item, output, is_first=not before.get("drawn"))
+
+    def _part(self, name: str) -> str:
+        """How many rows of its source a settled result comes from, where these are not all."""
+        return self._result.progress.get(_SOURCES.get(name, Role.VIBRATIONAL), "") if self._result.is_settled else ""
 
     def _content(self, name: str) -> dict[str, Any]:
         """What the item itself keeps; the fit keeps the readout once it is settled."""
@@ -133,9 +140,14 @@ def _texts(result: Shown) -> dict[str, str]:
         return dict.fromkeys(results.NAMES, PROVISIONAL)
     words = wording.readout_text(result.readout, result.roles)
     fit = result.outputs.get(results.FIT)
-    texts = dict.fromkeys(results.NAMES, result.progress)
+    texts = dict.fromkeys(results.NAMES, "")
     if fit is None:
         texts[results.FIT] = wording.no_fit(result.readout)
     else:
         texts[results.FIT] = fit.summary if result.roles.shift_peak else words.shift
     return {**texts, results.SHIFT: words.shift, results.RATIO: words.ratio}
+
+
+def _of_part(text: str, progress: str) -> str:
+    """What is said of a result, with the part of the rows that it comes from."""
+    return f"{text} ({progress})" if text and progress else text or progress

@@ -82,6 +82,6 @@ def test_results_are_there_and_alive_in_a_new_process(tmp_path):
     assert opened["titles"] == {
         "map": "GB1 L1 normalised map: 35 of 40 rows",
         "regions": "GB1 L1 regions: 35 of 40 rows",
-        "fit": "GB1 L1 fit: boundary, chi2 1.25",
-        "shift": "GB1 L1 LDO centre: +1.8 ± 0.3 meV",
+        "fit": "GB1 L1 fit: boundary, chi2 1.25 (35 of 40 rows)",
+        "shift": "GB1 L1 LDO centre: +1.8 ± 0.3 meV (35 of 40 rows)",
     }
