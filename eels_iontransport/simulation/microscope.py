@@ -15,6 +15,7 @@ from ..data.regions import Regions
 from ..data.spectrum import EnergyAxis
 from .camera import Camera, Detector
 from .clock import Clock
+from .mishaps import CAMERA_PATIENCE_S, CameraFault, Controls, Mishaps
 from .specimen import SURVEY_NM, Specimen, lco_boundary
 from .spectra import SpectrumModel
 from .stability import EnergyWander, Stability
@@ -44,6 +45,7 @@ class SimulatedMicroscope:
 
     Controls: EELS_eVPerChannel (eV per channel, any positive value), ZLPoffset (eV, nominal energy loss of channel 0),
     BeamCurrent (A, at the specimen), C_Blank (0, or 1 for frames without beam), CSH.x and CSH.y (m, of the specimen).
+    mishaps: what goes wrong, from now on; see also `suffer`.
     """
 
     def __init__(
@@ -55,10 +57,11 @@ class SimulatedMicroscope:
         camera: Camera | None = None,
         stability: Stability | None = None,
         beam_current_a: float = DEFAULT_BEAM_CURRENT_A,
+        mishaps: Mishaps | None = None,
     ) -> None:
         self.clock = Clock(time_scale)
         self._lock = threading.RLock()
-        self.controls: dict[str, float] = {
+        self.controls: dict[str, float] = {  # as they were set; `get` reads them
             DISPERSION: SETTINGS["vibrational"][0],
             ENERGY_OFFSET: SETTINGS["vibrational"][1],
             BEAM_CURRENT: beam_current_a,
@@ -66,6 +69,8 @@ class SimulatedMicroscope:
             STAGE_X: 0.0,
             STAGE_Y: 0.0,
         }
+        self._controls = Controls(self.controls)
+        self.suffer(mishaps)
         self.field: Field | None = None
         self.probe: Point | None = None
         self.specimen = specimen or lco_boundary()
@@ -91,11 +96,26 @@ class SimulatedMicroscope:
             self._detector = Detector(self.camera)
             self._models: dict[tuple, SpectrumModel] = {}
 
+    def suffer(self, mishaps: Mishaps | None) -> None:
+        """Let things go wrong from now on; None ends it. Times and frames of the mishaps count from here."""
+        with self._lock:
+            self.mishaps = mishaps or Mishaps()
+            self._mishaps_since_s = self.clock.now_s
+            self._frames_begun = 0
+            self._controls.forget()
+
     # -- controls
 
     def get(self, control: str) -> float:
-        """Value of a control. Raises KeyError for one that the microscope does not have."""
-        return self.controls[control]
+        """What a control reads. Raises KeyError for one that the microscope does not have."""
+        with self._lock:
+            value = self._controls.read(control, self.clock.now_s)
+            return value * self.mishaps.beam_factor(self._mishap_s) if control == BEAM_CURRENT else value
+
+    @property
+    def _mishap_s(self) -> float:
+        """Time since the mishaps were ordered."""
+        return self.clock.now_s - self._mishaps_since_s
 
     def set(self, control: str, value: float) -> None:
         """Set a control. Raises KeyError for an unknown one and ValueError for a value that cannot be."""
@@ -104,7 +124,7 @@ class SimulatedMicroscope:
         if not np.isfinite(value) or (control == DISPERSION and value <= 0) or (control == BEAM_CURRENT and value < 0):
             raise ValueError(f"The control {control} cannot be set to {value}.")
         with self._lock:
-            self.controls[control] = float(value)
+            self._controls.set(control, float(value), self.clock.now_s, self.mishaps)
 
     def use(self, setting: str) -> None:
         """Set dispersion and energy offset to one of SETTINGS."""
@@ -117,26 +137,52 @@ class SimulatedMicroscope:
         return EnergyAxis(self.get(ENERGY_OFFSET), self.get(DISPERSION), self.camera.channels)
 
     def dose(self, exposure_s: float, frames: int = 1) -> float:
-        """Electrons that reach the specimen."""
-        return self.get(BEAM_CURRENT) * exposure_s * frames / ELECTRON_CHARGE_C
+        """Electrons that reach the specimen when nothing is wrong with the beam."""
+        return self.controls[BEAM_CURRENT] * exposure_s * frames / ELECTRON_CHARGE_C
 
     # -- acquisition
 
     def displacement_nm(self) -> tuple[float, float]:
         """(y, x) by which stage and drift have moved the specimen in the frame of the scan."""
         drift_y, drift_x = (rate * self.clock.now_s / 60.0 for rate in self.stability.spatial_drift_nm_per_min)
-        return drift_y + 1e9 * self.get(STAGE_Y), drift_x + 1e9 * self.get(STAGE_X)
+        more_y, more_x = self.mishaps.displacement_nm(self._mishap_s)
+        return drift_y + more_y + 1e9 * self.get(STAGE_Y), drift_x + more_x + 1e9 * self.get(STAGE_X)
 
     def frame(self, position: Point, exposure_s: float) -> np.ndarray:
-        """Counts of one frame at the position, (channels,) float32. Does not wait: the caller lets the time pass."""
+        """Counts of one frame at the position, (channels,) float32. Does not wait: the caller lets the time pass.
+
+        Raises CameraFault where that is ordered.
+        """
         with self._lock:
-            shift_ev = self._wander.shift_ev(self.clock.now_s)
-            if self.get(BLANKER):
-                expected = np.zeros(self.camera.channels)
+            if self.mishaps.fails(self._frames_begun):
+                raise CameraFault("The camera has stopped giving frames; check the camera.")
+            self._frames_begun += 1
+            now = self._mishap_s
+            shift_ev = self._wander.shift_ev(self.clock.now_s) + self.mishaps.energy_shift_ev(now)
+            beam = 0.0 if self.get(BLANKER) else self.mishaps.beam_factor(now, now + exposure_s)
+            if beam > 0:
+                moved_y, moved_x = self.displacement_nm()
+                across = float(self.specimen.across_nm(position.y_nm - moved_y, position.x_nm - moved_x))
+                electrons = beam * self.dose(exposure_s)
+                expected = electrons * self._model().expected(across, np.array([shift_ev]))[0]
             else:
-                x = position.x_nm - self.displacement_nm()[1]
-                expected = self.dose(exposure_s) * self._model().expected(x, np.array([shift_ev]))[0]
+                expected = np.zeros(self.camera.channels)
             return self._detector.expose(expected, self._rng)
+
+    def wait_for_camera(self, cancelled: threading.Event | None = None) -> bool:
+        """Let pass what the camera is silent before the next frame; True when cancelled meanwhile.
+
+        Raises CameraFault where that takes too long.
+        """
+        silent_s = self.mishaps.stall_s(self._frames_begun)
+        if silent_s <= 0:
+            return False
+        if self.clock.wait(min(silent_s, CAMERA_PATIENCE_S), cancelled):
+            return True
+        if silent_s > CAMERA_PATIENCE_S:
+            self._frames_begun += 1  # it is silent only once
+            raise CameraFault(f"The camera did not answer for {CAMERA_PATIENCE_S:g} s; check the camera.")
+        return False
 
     def frames(
         self,
@@ -147,13 +193,15 @@ class SimulatedMicroscope:
     ) -> np.ndarray:
         """Counts (frames, channels) at the position, or at the parked probe; fewer frames when cancelled.
 
-        Raises ValueError where there is no position.
+        Raises ValueError where there is no position, and CameraFault where that is ordered.
         """
         place = position or self.probe
         if place is None:
             raise ValueError("The probe is not parked; give a position.")
         rows = []
         for _ in range(frames):
+            if self.wait_for_camera(cancelled):
+                break
             counts = self.frame(place, exposure_s)
             if self.clock.wait(exposure_s, cancelled):
                 break
@@ -175,7 +223,7 @@ class SimulatedMicroscope:
     def image_at(self, y_nm: np.ndarray, x_nm: np.ndarray) -> np.ndarray:
         """Dark-field intensities at positions of any shape, float32, with noise; the noise alone when blanked."""
         moved_y, moved_x = self.displacement_nm()
-        beam = 0.0 if self.get(BLANKER) else 1.0
+        beam = 0.0 if self.get(BLANKER) else self.mishaps.beam_factor(self._mishap_s)
         with self._lock:
             noise = 0.03 * self._rng.standard_normal(np.shape(x_nm))
         brightness = beam * self.specimen.brightness(y_nm - moved_y, x_nm - moved_x)
@@ -190,7 +238,7 @@ class SimulatedMicroscope:
         """
         content = {
             "seed": self.seed,
-            "beam_current_pa": 1e12 * self.get(BEAM_CURRENT),
+            "beam_current_pa": 1e12 * self.controls[BEAM_CURRENT],
             "counts_per_electron": self.camera.counts_per_electron,
             "electrons_per_pixel": {str(k): self.dose(*v) for k, v in (exposures or {}).items()},
         }

@@ -10,6 +10,7 @@ import numpy as np
 from ..acquire.port import Frames, MicroscopeFault
 from ..data.geometry import Field, Line, Point
 from .microscope import SimulatedMicroscope
+from .mishaps import CameraFault
 
 IMAGE_DWELL_S = 2e-6  # of one pixel of a dark-field image
 DELIVERY_S = 0.2  # exposure of the pixels that a synchronized scan delivers together
@@ -64,7 +65,10 @@ class SimulatedPort:
         microscope = self.microscope
         if microscope.probe is None:
             raise MicroscopeFault("The probe is not parked; park it before taking frames.")
-        counts = microscope.frames(exposure_s, frames, cancelled=self._cancelled)
+        try:
+            counts = microscope.frames(exposure_s, frames, cancelled=self._cancelled)
+        except CameraFault as error:
+            raise MicroscopeFault(str(error)) from None
         return self._wrap(counts)
 
     def image(self, area: Field, pixels: tuple[int, int]) -> np.ndarray:

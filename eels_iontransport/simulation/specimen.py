@@ -1,6 +1,7 @@
 """What is on the stage, and its truth at every position: vacuum, edge, grain 1, boundary, grain 2.
 
-The specimen is a flake whose edge and boundary run along y; everything depends on x (nm) alone.
+The specimen is a flake whose edge and boundary are parallel lines. Everything but the dark-field image depends on the
+position across them alone, which is x (nm) where they run along y, as they do unless the specimen is turned.
 """
 
 from __future__ import annotations
@@ -57,6 +58,9 @@ class Specimen:
     polariton_transition_nm: the same for polaritons, which are not confined to a grain.
     polariton_offset_mev: energy of the polaritons inside the specimen minus that outside.
     reach_nm: distance from the edge up to which the flake acts as the half-space of the K0 law; it fades beyond.
+    turn_rad: angle of the edge and the boundary with y; the point of the boundary at y = 0 stays where it is.
+    speckle: standard deviation of the dark-field image's fine structure, of 2 to 12 nm, relative to its brightness.
+    lattice_nm, lattice_contrast: period and amplitude of the fringes of a lattice in the dark-field image.
     thickness: t/lambda in the middle of grain 1 and of grain 2, `relief` its change at the boundary.
     """
 
@@ -75,6 +79,15 @@ class Specimen:
     thickness_scale_nm: float = 12.0
     relief: float = 0.02
     temperature_k: float = 298.0
+    turn_rad: float = 0.0
+    speckle: float = 0.0
+    lattice_nm: float = 0.28
+    lattice_contrast: float = 0.0
+
+    def across_nm(self, y_nm: np.ndarray | float, x_nm: np.ndarray | float) -> np.ndarray:
+        """Position across edge and boundary of places of any shape: x of the specimen before it is turned."""
+        beside = np.asarray(x_nm, float) - self.boundary_x_nm
+        return self.boundary_x_nm + np.cos(self.turn_rad) * beside + np.sin(self.turn_rad) * np.asarray(y_nm, float)
 
     def weights(self, x_nm: np.ndarray, sigma_nm: float | None = None) -> np.ndarray:
         """Shares of grain 1, boundary and grain 2 at the positions, (n, 3); rows sum to 1."""
@@ -112,10 +125,21 @@ class Specimen:
     def brightness(self, y_nm: np.ndarray, x_nm: np.ndarray) -> np.ndarray:
         """Dark-field intensity at positions of any shape, about 1 inside the specimen."""
         shape = np.shape(x_nm)
-        x = np.ravel(x_nm)
-        contrast = self.weights(x) @ np.array([phase.brightness for phase in self.phases])
-        texture = 1.0 + 0.02 * np.sin(np.ravel(y_nm) / 7.3) * np.sin(x / 9.1)
-        return (self.t_over_lambda(x) / REFERENCE_THICKNESS * contrast * texture + 0.01).reshape(shape)
+        y, x = np.ravel(y_nm), np.ravel(x_nm)
+        across = self.across_nm(y, x)
+        contrast = self.weights(across) @ np.array([phase.brightness for phase in self.phases])
+        texture = 1.0 + 0.02 * np.sin(y / 7.3) * np.sin(x / 9.1)
+        if self.speckle:
+            texture += self.speckle * _speckle(y, x)
+        if self.lattice_contrast:
+            texture += self.lattice_contrast * self._lattice(y, x)
+        return (self.t_over_lambda(across) / REFERENCE_THICKNESS * contrast * texture + 0.01).reshape(shape)
+
+    def _lattice(self, y_nm: np.ndarray, x_nm: np.ndarray) -> np.ndarray:
+        """Fringes of a hexagonal lattice between -1 and 1."""
+        angles = np.array([0.2, 0.2 + np.pi / 3, 0.2 + 2 * np.pi / 3])
+        waves = [np.cos(2 * np.pi * (x_nm * np.cos(a) + y_nm * np.sin(a)) / self.lattice_nm) for a in angles]
+        return np.mean(waves, axis=0)
 
     # Places that suit the specimen in a survey of SURVEY_NM.
 
@@ -131,6 +155,20 @@ class Specimen:
     def vacuum_point(self) -> Point:
         """A point in the vacuum beyond the reach of the polaritons."""
         return Point(0.0, self.edge_x_nm - 1.4 * self.reach_nm)
+
+
+_SPECKLE_SEED, _SPECKLE_WAVES, _SPECKLE_NM = 7, 16, (2.0, 12.0)
+
+
+def _speckle(y_nm: np.ndarray, x_nm: np.ndarray) -> np.ndarray:
+    """Fine structure of a surface: plane waves of all directions, variance 1."""
+    rng = np.random.default_rng(_SPECKLE_SEED)
+    wavelength = np.geomspace(*_SPECKLE_NM, _SPECKLE_WAVES)
+    angle, phase = rng.uniform(0, 2 * np.pi, (2, _SPECKLE_WAVES))
+    total = np.zeros(np.shape(x_nm))
+    for w, a, p in zip(2 * np.pi / wavelength, angle, phase):
+        total += np.sin(w * np.cos(a) * x_nm + w * np.sin(a) * y_nm + p)
+    return total * np.sqrt(2.0 / _SPECKLE_WAVES)
 
 
 SURVEY_NM = 400.0  # field of view that holds the line, the aloof point and the vacuum point of the specimens here

@@ -15,10 +15,11 @@ _PURE_GRAIN, _PURE_BOUNDARY = 0.99, 0.9  # share of a phase from which a pixel c
 
 def own_regions(specimen: Specimen, line: Line) -> Regions | None:
     """The regions of the line without the pixels in transition; None where one of the three has no pixel."""
-    shares = specimen.weights(_x(line))
+    x = _across(specimen, line)
+    shares = specimen.weights(x)
     position = np.arange(line.pixels) * line.step_nm
     columns = {GRAIN_1: 0, BOUNDARY: 1, GRAIN_2: 2}
-    if line.end.x_nm < line.start.x_nm:
+    if x[-1] < x[0]:
         columns[GRAIN_1], columns[GRAIN_2] = 2, 0
     found = {}
     for name in NAMES:
@@ -47,7 +48,7 @@ def truth(specimen: Specimen, line: Line, regions: Regions | None = None) -> dic
     if regions is None:
         return content
     position = np.arange(line.pixels) * line.step_nm
-    x = _x(line)
+    x = _across(specimen, line)
     centre, ratio, thickness = {}, {}, {}
     for name, region in regions:
         inside = region.mask(position)
@@ -67,8 +68,8 @@ def truth(specimen: Specimen, line: Line, regions: Regions | None = None) -> dic
     return content
 
 
-def _x(line: Line) -> np.ndarray:
-    return np.array([point.x_nm for point in line.points()])
+def _across(specimen: Specimen, line: Line) -> np.ndarray:
+    return specimen.across_nm(*np.array([(point.y_nm, point.x_nm) for point in line.points()]).T)
 
 
 def _shift_mode(specimen: Specimen) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +92,7 @@ def _averages(specimen: Specimen, x: np.ndarray) -> tuple[float, float, float]:
 
 
 def _profiles(specimen: Specimen, line: Line) -> dict[str, list[float | None]]:
-    x = _x(line)
+    x = _across(specimen, line)
     inside = x >= specimen.edge_x_nm
     rows = np.array([_averages(specimen, x[i : i + 1][inside[i : i + 1]]) for i in range(x.size)])
     columns = (("ldo_centre_mev", 0), ("li_to_co", 1), ("thickness", 2))
