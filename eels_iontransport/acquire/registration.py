@@ -48,7 +48,6 @@ class Overlap:
         shared = np.einsum("ahw,bhw->ab", self.slopes, np.array(np.gradient(self.image)))
         return 0.5 * (shared + shared.T)
 
-
     def within(self, other: Overlap) -> Overlap:
         """The part of this overlap that the other has too."""
         rows, columns = _both(self.rows, other.rows), _both(self.columns, other.columns)

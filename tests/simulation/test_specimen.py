@@ -11,7 +11,9 @@ from scipy.special import k0
 
 from eels_iontransport.data.geometry import Line, Point
 from eels_iontransport.data.regions import Region, Regions
+from eels_iontransport.simulation.microscope import SimulatedMicroscope
 from eels_iontransport.simulation.specimen import lco_boundary, twin
+from eels_iontransport.simulation.stability import Stability
 from eels_iontransport.simulation.truth import own_regions, truth
 
 
@@ -98,3 +100,46 @@ def test_a_line_that_misses_the_boundary_has_profiles_only():
     assert "ldo_peak" not in content
     assert content["profiles"]["ldo_centre_mev"][0] is None  # in the vacuum
     assert content["profiles"]["ldo_centre_mev"][-1] == pytest.approx(49.55, abs=0.01)
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.3, -1.2])
+def test_a_turned_specimen_is_the_same_across_its_boundary(turn):
+    plain, turned = lco_boundary(), replace(lco_boundary(), turn_rad=turn)
+    across = np.linspace(-60.0, 60.0, 25)
+    along = np.linspace(-5.0, 8.0, 25)
+    # Places so far across the boundary and along it, in the turned specimen.
+    x = plain.boundary_x_nm + across * np.cos(turn) - along * np.sin(turn)
+    y = across * np.sin(turn) + along * np.cos(turn)
+    assert turned.across_nm(y, x) == pytest.approx(plain.boundary_x_nm + across)
+
+
+def test_drift_along_y_moves_a_turned_edge_past_the_probe():
+    still = Stability(0, 0, 1, 0, 0)
+    specimen = replace(lco_boundary(), turn_rad=0.5)
+    distance = (specimen.edge_x_nm - specimen.boundary_x_nm) / np.cos(0.5)
+    inside = Point(0.0, specimen.boundary_x_nm + distance + 0.3)
+    counts = []
+    for drift in (0.0, 2.0):  # the edge runs up to the right: moving down brings it right
+        stability = replace(still, spatial_drift_nm_per_min=(drift, 0.0))
+        microscope = SimulatedMicroscope(specimen, seed=4, stability=stability)
+        microscope.clock.wait(60.0)
+        counts.append(microscope.frames(0.01, 1, inside).max())
+    assert counts[1] > 1.4 * counts[0]
+
+
+def test_the_lattice_in_the_image_has_its_period():
+    specimen = replace(lco_boundary(), lattice_nm=0.4, lattice_contrast=0.3)
+    x = np.arange(0.0, 12.8, 0.05)
+    y, x = np.meshgrid(x, x, indexing="ij")
+    image = specimen.brightness(y, x) - lco_boundary().brightness(y, x)
+    power = np.abs(np.fft.rfft2(image * np.outer(*(np.hanning(256),) * 2))) ** 2
+    frequency = np.hypot(np.fft.fftfreq(256, 0.05)[:, None], np.fft.rfftfreq(256, 0.05))
+    assert frequency.flat[power.argmax()] == pytest.approx(1 / 0.4, rel=0.05)
+
+
+def test_speckle_shows_structure_in_both_directions():
+    plain, rough = lco_boundary(), replace(lco_boundary(), speckle=0.05)
+    y, x = np.meshgrid(np.arange(0.0, 64.0), np.arange(-20.0, 15.0), indexing="ij")
+    ratio = rough.brightness(y, x) / plain.brightness(y, x) - 1.0
+    assert ratio.std() == pytest.approx(0.05, rel=0.2)
+    assert np.diff(ratio, axis=0).std() > 0.01 and np.diff(ratio, axis=1).std() > 0.01
