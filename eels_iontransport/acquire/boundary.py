@@ -57,7 +57,7 @@ class Boundary:
             if self._orders.is_paused:
                 self._wait_for_operator()
             elif not (self._beam_is_fresh or self._beam.look()):
-                self._wait_for_beam()
+                self._wait_until_back()
             elif self.drift is not None and self.drift.is_due():
                 self.drift.look()
                 self._beam_is_fresh = False
@@ -67,10 +67,17 @@ class Boundary:
         if self.zero is not None:
             self.zero.bring_back(self._clock, self._orders)
 
+    def wait_for_beam(self) -> None:
+        """Wait until the beam is there. Raises Aborted, MicroscopeFault where it is given up."""
+        if not self._beam.look():
+            self._wait_until_back()
+        self._beam_is_fresh = True
+
     def is_wanted(self) -> bool:
-        """Whether rows that come by themselves must stop for an order or a drift image that is due by its time."""
-        due = self.drift is not None and self.drift.is_due(by_rows=False)
-        return due or self._orders.is_paused or self._orders.is_aborted
+        """Whether rows that come by themselves must stop for what happens between rows."""
+        drift = self.drift is not None and self.drift.is_due()
+        zero = self.zero is not None and self.zero.is_due
+        return drift or zero or self._orders.is_paused or self._orders.is_aborted
 
     def accept(self, frames: list[Frames]) -> list[Frames] | None:
         """Frames of one row, or of rows that came together, as they are to be stored; None: take them again.
@@ -88,6 +95,10 @@ class Boundary:
     def correction_nm(self) -> tuple[float, float]:
         """(y, x) to add to places of the plan now."""
         return self.drift.correction_nm() if self.drift is not None else (0.0, 0.0)
+
+    def motion_nm(self, seconds: float) -> tuple[float, float]:
+        """(y, x) by which the specimen will move in so many seconds from now, as far as that is known."""
+        return self.drift.during(seconds) if self.drift is not None else (0.0, 0.0)
 
     def note(self, place: Point, drift_nm: tuple[float, float], age_s: float = 0.0) -> RowNote:
         """The note of a row that ended so long ago."""
@@ -111,7 +122,7 @@ class Boundary:
         self._beam_is_fresh = False
         self._reporter.report()
 
-    def _wait_for_beam(self) -> None:
+    def _wait_until_back(self) -> None:
         self.rest()
         with self._reporter.waiting(State.PAUSED):
             reported = -_REPORT_S

@@ -56,8 +56,14 @@ class DriftTracker:
     def count_row(self) -> None:
         self._rows += 1
 
-    def is_due(self, *, by_rows: bool = True) -> bool:
-        return self._settings.is_due(self._rows if by_rows else 0, self._clock.now_s - self._last_s)
+    def during(self, seconds: float) -> tuple[float, float]:
+        """(y, x) by which the specimen will move in so many seconds from now, as far as that is known."""
+        now = self._clock.now_s
+        before, after = self._lock.correction_at(now), self._lock.correction_at(now + seconds)
+        return after[0] - before[0], after[1] - before[1]
+
+    def is_due(self) -> bool:
+        return self._settings.is_due(self._rows, self._clock.now_s - self._last_s)
 
     def look(self) -> None:
         """Take an image and follow it. Raises MicroscopeFault where the drift cannot be followed any further."""

@@ -11,7 +11,7 @@ from ..data.errors import UnusableInput
 from ..data.geometry import Area, Field, Line, Point
 from ..data.record import Role
 from . import plan_check, plan_json
-from .drift import DriftSettings
+from .drift_settings import DriftSettings
 from .places import beyond, middle, reference_area, strip_offsets_nm
 from .plan_check import MAXIMUM_EXPOSURE_S, MAXIMUM_PIXELS
 from .site import Site

@@ -39,16 +39,16 @@ def missing_place(role: Role) -> str:
 
 
 def on_specimen(plan: Plan) -> tuple[Point, ...]:
-    """The outermost places on the specimen that the steps of a plan need."""
+    """The outermost places on the specimen that the steps of a plan need; all that it has where they need none."""
+    line = strip_corners(plan.line, plan.strip_nm) if plan.line else ()
+    area = _corners(plan.area) if plan.area else ()
     roles = {step.role for step in plan.steps}
-    found: list[Point] = []
-    if plan.line and roles & set(LINE_ROLES):
-        found += strip_corners(plan.line, plan.strip_nm)
-    if plan.area and Role.IMAGE in roles:
-        found += _corners(plan.area)
-    if Role.POINTS in roles:
-        found += plan.points
-    return tuple(found or ([plan.aloof] if plan.aloof else []))
+    needed = [
+        *(line if roles & set(LINE_ROLES) else ()),
+        *(area if Role.IMAGE in roles else ()),
+        *(plan.points if Role.POINTS in roles else ()),
+    ]
+    return tuple(needed or [*line, *area, *plan.points] or ([plan.aloof] if plan.aloof else []))
 
 
 def _corners(area: Area) -> list[Point]:
@@ -67,6 +67,8 @@ def _check_step(plan: Plan, step: Step, site: Site) -> Iterable[str]:
     if step.setting not in site.settings:
         known = ", ".join(site.settings)
         yield f"{what}: the site file of {site.name} has no setting '{step.setting}'; it has {known}."
+    else:
+        yield from filter(None, (site.out_of_range(c.control, c.value) for c in site.settings[step.setting].controls))
     if not (math.isfinite(step.exposure_s) and step.exposure_s > 0):
         yield f"{what}: the exposure is {step.exposure_s:g} s; give a positive number of seconds."
     elif step.exposure_s > MAXIMUM_EXPOSURE_S:

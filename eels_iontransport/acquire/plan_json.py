@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.geometry import Area, Field, Line, Point
 from ..data.record import Role
-from .drift import DriftSettings
+from .drift_settings import read_drift
 from .step import Engine, Step
 from .strict import Table
 from .watching import Watching
@@ -40,7 +40,7 @@ def fields_from_data(content: Any) -> dict[str, Any]:
             "vacuum": table.optional("vacuum", _point),
             "area": table.optional("area", _area),
             "strip_nm": table.number("strip_nm", 0.0),
-            "drift": table.optional("drift", lambda entry: entry.fill(DriftSettings)),
+            "drift": table.optional("drift", read_drift),
             "reference": table.optional("reference", _field),
             "watching": table.optional("watching", lambda entry: entry.fill(Watching)) or Watching(),
         }

@@ -71,4 +71,4 @@ def controls_of(plan: Plan, site: Site) -> list[str]:
 def zero_window_ev(plan: Plan, step: Step, site: Site) -> tuple[float, float] | None:
     """Where the zero-loss peak may be in a step that follows it; None where it is not followed."""
     wanted = plan.watching.follow_zero and bool(site.energy_offset_control)
-    return getattr(site.settings[step.setting], "zero_window_ev", None) if wanted else None
+    return site.settings[step.setting].zero_window_ev if wanted else None

@@ -42,10 +42,14 @@ class Reporter:
     def seconds(self) -> float:
         return self._clock.now_s - self._started_s
 
-    def begin(self, state: State, index: int, writer: StepWriter | None = None) -> None:
+    def begin(self, state: State, index: int) -> None:
         """Something else is done from now on, in the step of that index."""
-        self._state, self._index, self._writer, self._pass = state, index, writer, 0
+        self._state, self._index, self._writer, self._pass = state, index, None, 0
         self.report()
+
+    def follow(self, writer: StepWriter) -> None:
+        """The step's rows go to this writer."""
+        self._writer = writer
 
     def begin_pass(self, which: int) -> None:
         self._pass = which

@@ -105,7 +105,7 @@ class Run:
     def _begin_drift(self, field: Field) -> None:
         """The reference of the whole run, and the wait for the drift to fall."""
         settings = self._plan.drift
-        if settings is None:
+        if settings is None or all(step.role is Role.ZLP for step in self._plan.steps):
             return
         area = self._plan.reference_area(field)
         self._drift = DriftTracker(self._microscope, area, settings, self._clock, self._orders)
@@ -135,7 +135,10 @@ class Run:
         self._orders.wait(self._clock, setting.settle_s)
 
     def _acquire_step(self, index: int, step: Step, field: Field) -> None:
+        self._reporter.begin(State.ACQUIRING, index)
+        self._boundary.wait_for_beam()  # first, so that the record does not hold the current of a lost beam
         writer = StepWriter(self._bench.recorder, self._plan, step, self._record(step))
+        self._reporter.follow(writer)
         try:
             self._take_rows(index, step, field, writer)
         except Aborted:
@@ -152,7 +155,6 @@ class Run:
             raise StorageFault(self._problems.pop())
 
     def _take_rows(self, index: int, step: Step, field: Field, writer: StepWriter) -> None:
-        self._reporter.begin(State.ACQUIRING, index, writer)
         self._boundary.drift = self._drift if step.role is not Role.ZLP else None  # there is no specimen in the vacuum
         self._boundary.zero = self._zero_tracker(step)
         if self._boundary.drift is not None and index:
@@ -176,7 +178,7 @@ class Run:
         window_ev = zero_window_ev(self._plan, step, self._site)
         if window_ev is None:
             return None
-        return ZeroTracker(self._microscope, self._home, self._site.energy_offset_control, setting, window_ev)
+        return ZeroTracker(self._microscope, self._home, self._site, setting, window_ev)
 
     def _finish(self, index: int, writer: StepWriter, status: Status, reason: str) -> None:
         try:

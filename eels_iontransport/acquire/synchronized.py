@@ -8,7 +8,7 @@ from ..data.geometry import Field, Line
 from .boundary import Boundary
 from .orders import Orders
 from .parked import out_of_field
-from .places import across, moved_line, rest_of
+from .places import across, moved, moved_line, rest_of
 from .plan import Plan, Step
 from .port import Frames, Microscope, MicroscopeFault
 from .reporter import Reporter
@@ -52,12 +52,18 @@ class SynchronizedRows:
                 taken += self._scan(rest_of(line, taken), offset)
 
     def _scan(self, line: Line, offset_nm: float) -> int:
-        """Scan a line of the plan where it is now; the number of pixels that were stored."""
+        """Scan a line of the plan where it is now; the number of pixels that were stored.
+
+        The scanned line is turned and stretched a little, so that its pixels move along with the specimen.
+        """
+        exposure_s = self._step.exposure_s
         drift = self._boundary.correction_nm()
+        motion = self._boundary.motion_nm(exposure_s)
         now = moved_line(moved_line(line, drift), across(line, offset_nm))
         for end in (now.start, now.points()[-1]):
             if not self._field.contains(end):
                 raise MicroscopeFault(out_of_field(end))
+        now = replace(now, end=moved(now.end, (motion[0] * line.pixels, motion[1] * line.pixels)))
         places = line.points()
         taken = 0
 
@@ -73,8 +79,8 @@ class SynchronizedRows:
                 raise _Interrupted
             count = len(frames.counts)
             for index in range(count):
-                age_s = (count - 1 - index) * self._step.exposure_s
-                note = self._boundary.note(places[taken], drift, age_s)
+                followed = (drift[0] + taken * motion[0], drift[1] + taken * motion[1])
+                note = self._boundary.note(places[taken], followed, (count - 1 - index) * exposure_s)
                 self._writer.add(replace(kept[0], counts=kept[0].counts[index : index + 1]), note)
                 taken += 1
             self._reporter.report()
@@ -82,7 +88,7 @@ class SynchronizedRows:
                 raise _Interrupted
 
         try:
-            self._microscope.scan_line(now, self._step.exposure_s, on_rows)
+            self._microscope.scan_line(now, exposure_s, on_rows)
         except _Interrupted:
             return taken
         if taken < line.pixels and not self._orders.is_aborted:

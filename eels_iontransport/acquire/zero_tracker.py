@@ -18,7 +18,7 @@ from .clock import Clock
 from .home import Home
 from .orders import Orders
 from .port import Frames, Microscope, MicroscopeFault
-from .site import Setting
+from .site import Setting, Site
 from .zero_follow import ZeroFollower, ZeroPlace, ZeroState
 
 ATTEMPTS = 3  # rows without a zero-loss peak, one after the other, that are taken again
@@ -30,11 +30,12 @@ class ZeroTracker:
     """Follows the peak through one item. Raises ValueError where the window has no width."""
 
     def __init__(
-        self, microscope: Microscope, home: Home, control: str, setting: Setting, window_ev: tuple[float, float]
+        self, microscope: Microscope, home: Home, site: Site, setting: Setting, window_ev: tuple[float, float]
     ) -> None:
         self._microscope = microscope
         self._home = home
-        self._control = control
+        self._site = site
+        self._control = site.energy_offset_control
         self._setting = setting
         self._follower = ZeroFollower(window_ev)
         self._axis: EnergyAxis | None = None
@@ -63,6 +64,11 @@ class ZeroTracker:
         self._due = place if place.state is not ZeroState.INSIDE else None
         return kept
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the offset has to be changed before the next row."""
+        return self._due is not None
+
     def bring_back(self, clock: Clock, orders: Orders) -> None:
         """Change the offset where that is due. Raises MicroscopeFault where the control does not obey."""
         place, self._due = self._due, None
@@ -70,6 +76,9 @@ class ZeroTracker:
             return
         self._changed = place
         wanted = self._microscope.get_control(self._control) + place.change_ev
+        refusal = self._site.out_of_range(self._control, wanted)
+        if refusal:
+            raise MicroscopeFault(f"{place.sentence} {refusal}")
         self._home.set_control(self._control, wanted)
         deadline = clock.now_s + self._setting.timeout_s
         while not math.isclose(reading := self._microscope.get_control(self._control), wanted, abs_tol=self._tolerance):

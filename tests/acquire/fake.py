@@ -14,6 +14,7 @@ from eels_iontransport.acquire.site import Beam, Camera, ControlValue, Setting, 
 from eels_iontransport.data.geometry import Field, Line, Point
 from eels_iontransport.data.record import Role
 from eels_iontransport.data.spectrum import EnergyAxis
+from eels_iontransport.simulation.clock import Clock
 
 CHANNELS = 32
 START = {"dispersion": 0.5, "offset": -3.0, "current": 20e-12, "blank": 0.0}
@@ -51,13 +52,26 @@ def plan(**changes: object) -> Plan:
 
 @dataclass
 class FakeMicroscope:
-    """Counts of a frame: 100 x the number of the probe position (x in nm), plus one in channel 0 for the setting."""
+    """Counts of a frame: 100 x the place on the specimen (x in nm), and a zero-loss peak where `zero_ev` is given.
+
+    Time passes only while frames and images are taken, and the specimen drifts with it.
+    """
 
     controls: dict[str, float] = field(default_factory=lambda: dict(START))
     probe: Point | None = PARKED
     view: Field | None = Field(100.0, 100.0)
     saturation_level: float | None = 1e6
     hook: Callable[[str, FakeMicroscope], None] = lambda event, microscope: None  # called before each action
+    drift_nm_per_s: tuple[float, float] = (0.0, 0.0)  # (y, x)
+    dots: tuple[tuple[float, float], ...] = (
+        (-6.0, -3.0),
+        (1.0, 9.0),
+        (5.0, 3.0),
+        (-2.0, 1.0),
+        (7.0, 11.0),
+    )  # (y, x) nm
+    zero_ev: Callable[[float], float] | None = None  # energy of the zero-loss peak when the offset is as it was
+    dark: Callable[[float], bool] = lambda time_s: False  # whether the beam is lost
 
     def __post_init__(self) -> None:
         self.events: list[str] = []
@@ -65,7 +79,8 @@ class FakeMicroscope:
         self.begun = 0
         self.stuck: set[str] = set()  # controls that keep their value silently
         self.bright = 0.0
-        self.drift = (0.0, 0.0)  # (y, x) nm by which the specimen has moved
+        self.clock = Clock()
+        self._rng = np.random.default_rng(1)
         self._cancelled = threading.Event()
 
     def _event(self, event: str) -> None:
@@ -76,7 +91,12 @@ class FakeMicroscope:
         return sum(event.startswith(prefix) for event in self.events)
 
     def is_home(self) -> bool:
-        return self.controls == START and self.probe == PARKED and self.live and self.begun == 0
+        return (
+            self.controls == {**START, "current": self.controls["current"]}
+            and self.probe == PARKED
+            and self.live
+            and self.begun == 0
+        )
 
     def missing(self) -> list[str]:
         self._event("missing")
@@ -100,6 +120,8 @@ class FakeMicroscope:
         self._event(f"get {name}")
         if name not in self.controls:
             raise MicroscopeFault(f"The microscope has no control '{name}'; correct the site file.")
+        if name == "current" and self.dark(self.clock.now_s):
+            return 0.0
         return self.controls[name]
 
     def set_control(self, name: str, value: float) -> None:
@@ -118,19 +140,40 @@ class FakeMicroscope:
         self._event(f"frames {frames}")
         taken = 0 if self._cancelled.is_set() else frames
         assert self.probe is not None
-        counts = np.full((taken, CHANNELS), 100.0 * self.probe.x_nm + self.bright)
-        return self._frames(counts)
+        counts = [self._counts(self.probe, exposure_s) for _ in range(taken)]
+        return self._frames(np.array(counts).reshape(taken, CHANNELS))
+
+    def _counts(self, place: Point, exposure_s: float) -> np.ndarray:
+        counts = np.full(CHANNELS, 100.0 * (place.x_nm - self.moved_nm()[1]) + self.bright)
+        if self.dark(self.clock.now_s):
+            counts[:] = 0.0
+        if self.zero_ev is not None:
+            energies = self.controls["offset"] + self.controls["dispersion"] * np.arange(CHANNELS)
+            zero_ev = self.zero_ev(self.clock.now_s)
+            counts += 1e4 * np.exp(-0.5 * ((energies - zero_ev) / (1.5 * self.controls["dispersion"])) ** 2)
+        self.clock.wait(exposure_s)
+        return counts
+
+    def moved_nm(self) -> tuple[float, float]:
+        """(y, x) by which the specimen has moved."""
+        return self.drift_nm_per_s[0] * self.clock.now_s, self.drift_nm_per_s[1] * self.clock.now_s
 
     def _frames(self, counts: np.ndarray) -> Frames:
         energy = EnergyAxis(self.controls["offset"], self.controls["dispersion"], CHANNELS)
         return Frames(counts, energy, self.saturation_level, electrons_per_count=2.0)
 
     def image(self, area: Field, pixels: tuple[int, int]) -> np.ndarray:
-        """A dot that stays where it is on the specimen, which has moved by `drift`."""
+        """Dots that stay where they are on the specimen, with a little noise."""
         self._event("image")
-        y, x = ((np.arange(n) + 0.5) / n - 0.5 for n in pixels)
-        y, x = (y * area.height_nm - self.drift[0])[:, None], (x * area.width_nm - self.drift[1])[None, :]
-        return np.exp(-0.5 * (y**2 + x**2) / (0.1 * area.width_nm) ** 2)
+        self.clock.wait(0.05)
+        fractions = np.meshgrid(*((np.arange(n) + 0.5) / n - 0.5 for n in pixels), indexing="ij")
+        moved_y, moved_x = self.moved_nm()
+        y = fractions[0] * area.height_nm + area.centre.y_nm - moved_y
+        x = fractions[1] * area.width_nm + area.centre.x_nm - moved_x
+        image = np.zeros(pixels)
+        for dot_y, dot_x in self.dots:
+            image += np.exp(-0.5 * ((y - dot_y) ** 2 + (x - dot_x) ** 2) / 1.5**2)
+        return image + 0.02 * self._rng.standard_normal(pixels)
 
     def scan_line(self, line: Line, exposure_s: float, on_rows: Callable[[int, Frames], None]) -> None:
         """Two pixels at a time."""
@@ -140,7 +183,7 @@ class FakeMicroscope:
             if self._cancelled.is_set():
                 return
             self._event("rows")
-            counts = [np.full(CHANNELS, 100.0 * point.x_nm + self.bright) for point in points[first : first + 2]]
+            counts = [self._counts(point, exposure_s) for point in points[first : first + 2]]
             on_rows(first, self._frames(np.array(counts)))
 
     def cancel(self) -> None:

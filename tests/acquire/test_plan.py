@@ -10,7 +10,7 @@ import pytest
 
 from eels_iontransport.acquire.drift import DriftSettings
 from eels_iontransport.acquire.plan import Engine, Exposure, Plan, Step, Watching, session_plan, vacuum_point
-from eels_iontransport.acquire.site import Beam
+from eels_iontransport.acquire.site import Beam, Range
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.geometry import Area, Field, Line, Point
 from eels_iontransport.data.record import Role
@@ -204,6 +204,12 @@ CHECKS = {
         plan(steps=(IMAGE,), area=Area(Field(20.0, 20.0, Point(0.0, 45.0)), 4, 4)),
         FIELD,
         "The spectrum image reaches",
+    ),
+    "a control beyond its range": (
+        plan(),
+        FIELD,
+        "Control 'offset' may be set between -10 and 10, and 40 is asked for",
+        site(ranges={"offset": Range(-10.0, 10.0)}),
     ),
     "no blanker to blank with": (
         plan(watching=Watching(blank_at_end=True)),
