@@ -66,14 +66,8 @@ def spectra_from_parts(
     if passes is not None and record is not None and fits(record, passes):
         return recorded_passes(passes, record, energy, **fields)
     make, given = (make_spectra, counts) if passes is None else (sum_of_passes, passes)
-    return make(
-        given,
-        energy,
-        valid=_valid(counts, record),
-        saturation_level=_positive(record.saturation_level) if record else None,
-        frames=record.frames if record else None,
-        **fields,
-    )
+    frames, level = _in_sum(record, passes)
+    return make(given, energy, valid=_valid(counts, record), saturation_level=level, frames=frames, **fields)
 
 
 def image_from_parts(
@@ -171,6 +165,14 @@ def _valid(counts: np.ndarray, record: Record | None) -> np.ndarray:
         return np.ones(1, bool)
     taken = np.flatnonzero((rows != 0).any(axis=1))
     return np.arange(len(rows)) <= (taken[-1] if taken.size else -1)
+
+
+def _in_sum(record: Record | None, passes: np.ndarray | None) -> tuple[int | None, float | None]:
+    """Frames and full counts of a row that is a sum of passes; None where it is not known how many these are."""
+    if record is None or (record.passes > 1 and passes is None):
+        return None, None
+    times, level = len(passes) if passes is not None and record.passes > 1 else 1, _positive(record.saturation_level)
+    return None if record.frames is None else times * record.frames, None if level is None else times * level
 
 
 def _noise(record: Record | None, hardware: Mapping[str, Any]) -> noise.NoiseModel | None:

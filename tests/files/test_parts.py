@@ -174,3 +174,38 @@ def test_the_record_and_rows_never_taken_hold_for_passes_too():
     data[:, 2:] = 0.0
     untold = spectra_from_parts(data, [NONE, LINE, ENERGY], {}, "item", first_axis_is_passes=True)
     assert untold.valid.tolist() == [True, True, False, False]
+
+
+PLANNED = dict(rows_planned=12, passes=3, frames=5, saturation_level=100.0)
+
+
+@pytest.mark.parametrize(
+    ("taken", "valid", "frames", "passes"),
+    [
+        (0, [0, 0, 0, 0], 5, None),
+        (3, [1, 1, 1, 0], 5, None),
+        (4, [1, 1, 1, 1], 5, None),
+        (5, [1, 1, 1, 1], 10, [[1, 1, 1, 1], [1, 0, 0, 0]]),
+        (8, [1, 1, 1, 1], 10, [[1, 1, 1, 1]] * 2),
+        (11, [1, 1, 1, 1], 15, [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0]]),
+        (12, [1, 1, 1, 1], 15, [[1, 1, 1, 1]] * 3),
+    ],
+)
+def test_a_partial_last_pass_adds_to_the_pixels_that_it_has_reached(taken, valid, frames, passes):
+    data = counts(3, 4, 64)
+    told = record(rows_valid=taken, **PLANNED)
+    spectra = spectra_from_parts(data, [NONE, LINE, ENERGY], told, "item", first_axis_is_passes=True)
+    assert spectra.valid.tolist() == [bool(v) for v in valid]
+    assert (spectra.frames, spectra.saturation_level) == (frames, 20.0 * frames)
+    mask = np.arange(12).reshape(3, 4, 1) < taken  # rows are counted pass by pass
+    np.testing.assert_array_equal(spectra.counts, (data * mask).sum(axis=0))
+    assert (None if spectra.passes is None else spectra.passes.any(axis=2).astype(int).tolist()) == passes
+
+
+def test_a_part_of_what_was_recorded_is_read_as_it_is():
+    told = record(rows_valid=5, **PLANNED)
+    cropped = spectra_from_parts(counts(3, 2, 64), [NONE, LINE, ENERGY], told, "item", first_axis_is_passes=True)
+    assert cropped.passes.shape == (3, 2, 64) and cropped.valid.all()
+    assert (cropped.frames, cropped.saturation_level) == (15, 300.0)
+    summed = spectra_from_parts(counts(4, 64), [LINE, ENERGY], told, "item")
+    assert summed.valid.all() and (summed.frames, summed.saturation_level) == (None, None)  # one pass, or their sum
