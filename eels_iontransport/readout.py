@@ -20,6 +20,7 @@ from .materials import Band, Recipe
 from .measure import resolution, temperature, transport
 from .measure.composition import Change
 from .measure.windows import WindowRatios
+from .polaritons import offset_entry
 from .prepared import Prepared
 from .quantity import quantity, unknown
 from .shift_uncertainty import ShiftUncertainty, Sum
@@ -242,6 +243,9 @@ def _shift(findings: Findings) -> dict[str, Any]:
     if behind is not None:
         result = _with_all_parts(result, behind.uncertainty, reference)
         result |= {"widths": behind.widths, "outlook": dict(behind.outlook)}
+    together = findings.vibrations.together
+    if together is not None:
+        result["polariton_offset_mev"] = offset_entry(together)
     return {**result, "reference": reference}
 
 

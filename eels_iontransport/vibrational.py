@@ -21,6 +21,7 @@ from .materials import Recipe
 from .materials.recipe import POLARITONIC, Interval
 from .measure.alignment import Aligned, aligned_row
 from .memory import Itself, Memory, digest
+from .polaritons import offset_flags
 from .prepared import Prepared
 from .prepared import prepare as prepare
 from .progress import Progress, silent
@@ -96,7 +97,7 @@ def measure_vibrations(
     if row_fits is not None and line.spectra.is_line:
         rows = fit_line(model, line, together, row_fits, should_stop, progress, settled=settled)
     integrals = {name: line.total_integral(masks[name]) for name in groups}
-    flags = (*model.flags, *(behind.flags if behind is not None else ()))
+    flags = (*model.flags, *offset_flags(together), *(behind.flags if behind is not None else ()))
     return Vibrations(tuple(groups), together, integrals, presence, rows, model, behind, groups, flags)
 
 

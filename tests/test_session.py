@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import eels_iontransport as eit
-from eels_iontransport import rows, vibrational
+from eels_iontransport import chosen_fit, rows, vibrational, vibrational_model
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.regions import NAMES, Region, from_mapping
 from eels_iontransport.data.spectrum import EnergyAxis, make_spectra
@@ -141,8 +141,12 @@ def fitted(monkeypatch):
 
         monkeypatch.setattr(module, name, counted)
 
-    for name in ("fit_aloof", "fit_together", "test_presence"):
-        count(vibrational, name)
+    for module, name in (
+        (vibrational_model, "fit_aloof"),
+        (chosen_fit, "fit_together"),
+        (vibrational, "test_presence"),
+    ):
+        count(module, name)
     count(rows, "fit_peaks", lambda plan, given, *_: len(given.counts))
     return counts
 
@@ -188,12 +192,12 @@ def test_rows_stay_where_the_common_shapes_do(boundary, fitted, monkeypatch):
     session.update(**vibrational_of(boundary[0]))
     session.evaluate()
     together = session._memory.last[("together", *NAMES)]
-    monkeypatch.setattr(vibrational, "fit_together", lambda *a: together)
+    monkeypatch.setattr(chosen_fit, "fit_together", lambda *a: together)
     session.regions = replace(boundary[1], boundary=Region(9.0, 11.0))
     session.evaluate()
     assert fitted["fit_peaks"] == 40
     values = {name: table + 0.02 for name, table in together.values.items()}
-    monkeypatch.setattr(vibrational, "fit_together", lambda *a: replace(together, values=values))
+    monkeypatch.setattr(chosen_fit, "fit_together", lambda *a: replace(together, values=values))
     session.regions = boundary[1]
     session.evaluate()
     session.regions = replace(boundary[1], boundary=Region(9.5, 11.0))
@@ -220,7 +224,7 @@ def test_while_a_line_fills_a_row_costs_a_few(boundary, fitted, monkeypatch):
     session.update(**{**spectra, "vibrational": first_rows(spectra["vibrational"], 34)})
     session.evaluate(settled=False)
     together = session._memory.last[("together", *NAMES)]
-    monkeypatch.setattr(vibrational, "fit_together", lambda *a: together)
+    monkeypatch.setattr(chosen_fit, "fit_together", lambda *a: together)
     for count in range(35, 41):
         before = fitted["fit_peaks"]
         session.update(**{**spectra, "vibrational": first_rows(spectra["vibrational"], count)})

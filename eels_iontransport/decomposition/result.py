@@ -60,7 +60,8 @@ class Decomposition(PeakTable):
     """n spectra taken apart into k peaks over m channels: the peaks, and the spectra that they make up.
 
     energy_mev, counts, background: (n, m); lines: (n, k, m), in counts. together: (k, n, n), covariance of the centres
-    in meV^2 of spectra fitted together; None for spectra fitted one by one.
+    in meV^2 of spectra fitted together; None for spectra fitted one by one. offset_mev: of the polaritonic centres from
+    the aloof ones, in spectra fitted together, and its standard deviation; nan where there is none.
     """
 
     energy_mev: np.ndarray
@@ -68,6 +69,7 @@ class Decomposition(PeakTable):
     background: np.ndarray
     lines: np.ndarray
     together: np.ndarray | None = None
+    offset_mev: tuple[float, float] = (np.nan, np.nan)
 
     def centre_covariance(self, peak: str) -> np.ndarray:
         """Covariance (n, n) in meV^2 of the centres of a peak; nan where they are held or railed."""
@@ -167,7 +169,16 @@ def from_fits(
         background=background + subtracted,
         lines=lines,
         together=together,
+        offset_mev=_offset(layout, fits, correlation) if blocks > 1 else (np.nan, np.nan),
     )
+
+
+def _offset(layout: Layout, fits: Fits, correlation: float) -> tuple[float, float]:
+    used = layout.offset[layout.offset >= 0][:1]
+    if not used.size:
+        return np.nan, np.nan
+    variance = fits.covariance(0, used)[0, 0, 0] * misfit_stretch(fits, correlation)[0]
+    return float(fits.theta[0, used[0]]), float(np.sqrt(variance))
 
 
 def _line_uncertainties(
@@ -238,8 +249,8 @@ def stack(parts: Sequence[Decomposition | None], like: Decomposition) -> Decompo
 
 def _combined(parts: Sequence[Decomposition], combine: Callable[[list[np.ndarray]], np.ndarray]) -> Decomposition:
     """Spectra fitted one by one, from the same array of every part."""
-    combined: dict[str, Any] = {"together": None}
-    for name in (f.name for f in fields(Decomposition) if f.name not in ("peaks", "flags", "together")):
+    combined: dict[str, Any] = {"together": None, "offset_mev": (np.nan, np.nan)}
+    for name in (f.name for f in fields(Decomposition) if f.name not in ("peaks", "flags", "together", "offset_mev")):
         values = [getattr(part, name) for part in parts]
         if isinstance(values[0], dict):
             combined[name] = {q: combine([value[q] for value in values]) for q in values[0]}
