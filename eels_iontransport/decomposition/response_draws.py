@@ -5,8 +5,8 @@ the measured ones with the noise that they have. Each draw is described afresh b
 of these is part of the spread. What is wrong with the response otherwise, such as a vacuum that is none, does not show
 in its counts; compare with the response of the gain side for that.
 
-Sums of Voigts that are equally close to a response can differ by 0.1 meV in what they do to a shift; `misfit_shift`
-tells for the one that is used.
+Sums of Voigts that are equally close to a response can differ by 0.1 meV in what they do to a shift; spectra put
+`through_voigts` tell for the one that is used.
 """
 
 from __future__ import annotations
@@ -23,14 +23,11 @@ from ..data.noise import NoiseModel
 from ..data.spectrum import Spectra
 from ..measure.alignment import Aligned, aligned_sum
 from . import voigt_sum
-from .engine import Stop, never
-from .fitting import Setup, fit_aloof, fit_together
 from .response import Response, from_vacuum
 from .result import Decomposition
 
 COUNT = 24  # draws; a standard deviation of so many is good to 15 %
 MINIMUM_FRAMES = 12  # draws of fewer frames scatter less than the frames do
-ENOUGH = 0.75  # of the fits have to find the centres
 
 _T = TypeVar("_T")
 Measure = Callable[[np.ndarray, np.ndarray], _T]  # energy_mev (m,), counts (m,) -> what is made of a zero-loss peak
@@ -96,74 +93,6 @@ def draw_counts(
     random = np.random.default_rng(seed)
     sigma = np.sqrt(noise.variance(total.counts, total.rows) * noise.correlation)
     return [measure(total.energy_mev, total.counts + sigma * random.standard_normal(sigma.size)) for _ in range(count)]
-
-
-def shifts(
-    setup: Setup,
-    spectra: Sequence[Aligned],
-    ensemble: Sequence[Response],
-    peak: str,
-    weights: np.ndarray,
-    aloof: tuple[Aligned, NoiseModel] | None = None,
-    should_stop: Stop = never,
-) -> np.ndarray:
-    """The weighted sum of a peak's centres under each response, (e,); nan where a centre is not determined.
-
-    weights: (n,) of the spectra. aloof: the aloof spectrum and its noise, if polariton shapes are to be found anew with
-    each response; else they stay as they are in the setup. Raises UnusableInput.
-    """
-    start = fit_together(setup, spectra, should_stop)
-    used = weights != 0
-    found = np.full(len(ensemble), np.nan)
-    for i, response in enumerate(ensemble):
-        other = replace(setup, response=response)
-        if aloof is not None:
-            _, shapes = fit_aloof(replace(other, polaritons=None, noise=aloof[1]), aloof[0], should_stop)
-            other = replace(other, polaritons=shapes)
-        fitted = fit_together(other, spectra, should_stop, start)
-        centres, railed = fitted.value(peak, "centre_mev"), fitted.railed["centre_mev"][:, fitted.index(peak)]
-        if not railed[used].any():
-            found[i] = float(weights[used] @ centres[used])
-    return found
-
-
-def shift_spread(
-    setup: Setup,
-    spectra: Sequence[Aligned],
-    ensemble: Sequence[Response],
-    peak: str,
-    weights: np.ndarray,
-    aloof: tuple[Aligned, NoiseModel] | None = None,
-    should_stop: Stop = never,
-) -> float:
-    """Standard deviation in meV of a weighted sum of a peak's centres over an ensemble of responses.
-
-    nan where fewer than ENOUGH of the fits determine it. Arguments as for `shifts`. Raises UnusableInput.
-    """
-    found = shifts(setup, spectra, ensemble, peak, weights, aloof, should_stop)
-    known = found[np.isfinite(found)]
-    if known.size < max(2, ENOUGH * found.size):
-        return np.nan
-    return float(known.std(ddof=1))
-
-
-def misfit_shift(
-    setup: Setup, spectra: Sequence[Aligned], peak: str, weights: np.ndarray, should_stop: Stop = never
-) -> float:
-    """By how much, in meV, a weighted sum of a peak's centres is off as the Voigts are not quite the response.
-
-    What the fitted lines would be through the response as measured is taken from the counts, and what they are through
-    its Voigts put in place; the spectra fitted again tell the difference. nan where a centre is not determined, or the
-    setup has no response. Raises UnusableInput.
-    """
-    if setup.response is None:
-        return np.nan
-    fitted = fit_together(setup, spectra, should_stop)
-    described = through_voigts(fitted, spectra, setup.response)
-    again = fit_together(setup, described, should_stop, fitted)
-    used = weights != 0
-    before, after = (weights[used] @ found.value(peak, "centre_mev")[used] for found in (fitted, again))
-    return float(before - after)
 
 
 def through_voigts(fitted: Decomposition, spectra: Sequence[Aligned], response: Response) -> list[Aligned]:
