@@ -11,8 +11,8 @@ from .decomposition.engine import fit
 from .decomposition.fitting import pose
 from .decomposition.result import Decomposition
 from .materials import Recipe
-from .memory import Memory
-from .prepared import Prepared, prepare
+from .memory import Memory, seen
+from .prepared import Prepared, Preparer, prepare_all
 from .session import line_masks
 from .vibrational import Vibrations, draw_rows, measure_vibrations
 
@@ -59,9 +59,9 @@ def _measured(
     line: Spectra, recipe: Recipe, aloof: Spectra | None, zlp: Spectra | None, mode: str
 ) -> tuple[Vibrations, Prepared]:
     """What was found, and the line as it was prepared. Raises UnusableInput where nothing was."""
-    prepared = {
-        name: prepare(s) for name, s in (("vibrational", line), ("aloof", aloof), ("zlp", zlp)) if s is not None
-    }
+    given = (("vibrational", line), ("aloof", aloof), ("zlp", zlp))
+    inputs = {name: seen(spectra) for name, spectra in given if spectra is not None}
+    prepared = prepare_all({name: Preparer() for name in inputs}, inputs)
     masks = line_masks(prepared["vibrational"], None)
     found = measure_vibrations(recipe, mode, None, prepared, masks, Memory())
     if found.together is None:

@@ -12,6 +12,7 @@ from .materials import Recipe
 from .sceptic import words as sceptic
 from .wording import Quantity
 
+SMALLEST_PART_MEV = 0.005  # less is printed as zero
 _LABEL_WIDTH = 22
 _PAGE_WIDTH = 110
 _REGION_WORDS = {"grain_1": "grain 1", "boundary": "boundary", "grain_2": "grain 2"}
@@ -39,6 +40,9 @@ def _entries(readout: Mapping[str, Any], recipe: Recipe) -> Iterator[tuple[str, 
         change = wording.percent(ratio.get("uncorrected_relative_change"))
         if change is not None:
             yield "", f"{wording.with_sigma(*change, '%', signed=True)} without the correction for overlapping edges"
+    if "temperature" in readout:
+        found = readout["temperature"]
+        yield "Temperature", f"{_quantity(found['temperature_k'])} by gains against losses"
     if "thickness" in readout:
         yield "Thickness t/lambda", _along(readout["thickness"], "{}")
     for band in readout.get("bands", ()):
@@ -73,11 +77,18 @@ def _uncertainty(peak: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What the uncertainty of the shift is made of, and what a smaller one costs."""
     parts = peak.get("uncertainty") or {}
     if parts.get("statistical_mev") is not None and peak["blue_shift_mev"]["value"] is not None:
-        others = [f"{name} {wording.number(part, 2)}" for name, part in parts["parts_mev"].items() if part is not None]
+        others = [f"{name} {_part(part)}" for name, part in parts["parts_mev"].items()]
         yield "", f"sigma of the shift: counting {wording.number(parts['statistical_mev'], 2)}, {', '.join(others)} meV"
     sentence = outlook_words.sentence(peak["outlook"]) if "outlook" in peak else ""
     if sentence:
         yield "How long still", sentence
+
+
+def _part(sigma_mev: float | None) -> str:
+    """A part of the uncertainty; one that was looked for and is less than counting noise lets tell, says so."""
+    if sigma_mev is None:
+        return "not determined"
+    return wording.number(sigma_mev, 2) if sigma_mev >= SMALLEST_PART_MEV else "none seen"
 
 
 def _behind_the_shift(readout: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -97,6 +108,26 @@ def _behind_the_shift(readout: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Specifications", f"{len(shifts)} of {len(curve)} have a shift{text}"
     if "sceptic" in readout:
         yield from sceptic.lines(readout["sceptic"])
+    if "model" in readout:
+        yield from _model(readout["model"])
+
+
+def _model(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """How many peaks the spectra show, and the shift if the polaritons were tied."""
+    for key, label in (("aloof_peaks", "Aloof peaks"), ("phononic_peaks", "Phononic peaks")):
+        count = model[key]
+        if count is not None:
+            yield (
+                label,
+                f"{count['chosen'] or 'unknown'} by chi-squared, {count['by_bic']} by BIC; {count['recipe']} fitted",
+            )
+    tie = model["area_tie"]
+    if tie is not None:
+        verdict = "not rejected" if tie["applied"] else "rejected"
+        yield (
+            "Tied polaritons",
+            f"{_quantity(tie['shift_mev'], signed=True)}, {verdict} ({sceptic.p_text(tie['p_value'])})",
+        )
 
 
 def _zero_loss(zlp: Mapping[str, Any]) -> str:
