@@ -21,7 +21,7 @@ from .cramer_rao import bound
 from .figure import Figure
 from .referee_lines import PIXELS, REGIONS, Condition, session
 
-MAIN_SEEDS, OTHER_SEEDS = range(10_000, 10_500), range(20_000, 20_200)  # used nowhere else
+MAIN_SEEDS, OTHER_SEEDS = range(30_000, 30_500), range(40_000, 40_200)  # used nowhere else
 SHIFTS_MEV = (0.0, 0.9, 1.8, 2.6)
 DOSE_1, DOSE_10, DOSE_100 = 1.0 / PIXELS, 10.0 / PIXELS, 100.0 / PIXELS
 BIAS_MEV, SLOPE, SPREAD = 0.05, 0.05, 1.25
