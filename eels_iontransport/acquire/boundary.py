@@ -11,7 +11,7 @@ from .disk_guard import DiskGuard
 from .drift_tracker import DriftTracker
 from .orders import Orders
 from .outcome import State
-from .port import Frames, Microscope, RowNote
+from .port import Frames, Microscope, MicroscopeFault, RowNote
 from .reporter import Reporter
 from .zero_tracker import ZeroTracker
 
@@ -59,7 +59,7 @@ class Boundary:
             elif not (self._beam_is_fresh or self._beam.look()):
                 self._wait_until_back()
             elif self.drift is not None and self.drift.is_due():
-                self.drift.look()
+                self.look_at_drift()
                 self._beam_is_fresh = False
             else:
                 break
@@ -72,6 +72,17 @@ class Boundary:
         if not self._beam.look():
             self._wait_until_back()
         self._beam_is_fresh = True
+
+    def look_at_drift(self) -> None:
+        """Follow the drift by an image, taken again where the beam was lost. Raises Aborted, MicroscopeFault."""
+        while self.drift is not None:
+            try:
+                return self.drift.look()
+            except MicroscopeFault:
+                if self._beam.look():
+                    raise
+                self._wait_until_back()
+        return None
 
     def is_wanted(self) -> bool:
         """Whether rows that come by themselves must stop for what happens between rows."""
@@ -106,7 +117,8 @@ class Boundary:
             self.drift.count_row()
         time = datetime.now(UTC) - timedelta(seconds=age_s)
         drift = drift_nm if self.drift is not None else None
-        return RowNote(time.isoformat(), place, drift, self._beam.current_pa)
+        moved = self.zero.moved_ev if self.zero is not None else None
+        return RowNote(time.isoformat(), place, drift, self._beam.current_pa, zero_moved_ev=moved)
 
     def rest(self) -> None:
         """Let the probe wait in the vacuum. Raises MicroscopeFault."""

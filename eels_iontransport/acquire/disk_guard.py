@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from .clock import Clock
 from .writer import StorageFault
+
+_LOG = logging.getLogger(__name__)
 
 LEAST_BYTES = 200_000_000  # left free, for what the host writes besides
 LOOK_S = 10.0  # between two looks
@@ -27,6 +30,10 @@ class DiskGuard:
         if self._free_bytes is None or (self._looked_s is not None and now - self._looked_s < LOOK_S):
             return
         self._looked_s = now
-        free = self._free_bytes()
+        try:
+            free = self._free_bytes()
+        except OSError as error:  # where it matters, the next row tells
+            _LOG.warning("The disk could not be asked for its room (%s)", error)
+            return
         if free < LEAST_BYTES:
             raise StorageFault(f"The disk is nearly full: {free / 1e6:.0f} MB are free; make room and take the rest.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -75,34 +76,30 @@ class DriftTracker:
             _LOG.info("A drift image was not used: %s", problem)
         raise MicroscopeFault(f"The drift could not be followed any further. {problem}")
 
-    def wait_until_slow(self, reporter: Reporter) -> None:
-        """Take images until the drift has fallen below its limit, or the operator wants to start anyway.
+    def wait_until_slow(self, reporter: Reporter, look: Callable[[], None]) -> None:
+        """Take images by `look` until the drift is below its limit, or the operator wants to start anyway.
 
         Raises MicroscopeFault where the area is not fit to measure drift on.
         """
         limit = self._settings.rate_limit_nm_per_min
-        if limit <= 0:
-            return self.look()
         self._orders.expect_proceed()
         with reporter.waiting(State.WAITING):
             images = 0
             while not self._orders.may_proceed:
                 self._orders.wait(self._clock, WAIT_S if images else 0.2)
-                self.look()
+                look()
                 images += 1
                 rate = self._lock.rate
                 reporter.report(_waiting_sentence(rate.speed_nm_per_min, limit))
                 known = rate.sigma_nm_per_min <= SIGMA_OF_LIMIT * limit
                 if images >= LEAST_IMAGES and known and rate.speed_nm_per_min <= limit:
-                    return None
-        return None
+                    return
 
-    def summary(self) -> DriftSummary:
-        """How the specimen has moved, by an image taken now; never raises."""
+    def summary(self, problem: str = "") -> DriftSummary:
+        """How the specimen has moved, by an image taken now; never raises. problem: why there is to be no image."""
         believed = self.correction_nm()
-        problem = "the image could not be taken"
         try:
-            problem = self._look()
+            problem = problem or self._look()
         except Exception as error:
             _LOG.warning("The last drift image failed", exc_info=not isinstance(error, MicroscopeFault))
             problem = str(error)
@@ -121,7 +118,8 @@ class DriftTracker:
         before = self._clock.now_s
         image = self._image(moved)
         shift = self._lock.update(image, self._middle_s(before), moved)
-        self._rows, self._last_s = 0, self._clock.now_s
+        if not shift.problem:
+            self._rows, self._last_s = 0, self._clock.now_s
         return shift.problem
 
     def _image(self, moved_nm: tuple[float, float]) -> np.ndarray:

@@ -36,6 +36,7 @@ class RowNote:
     drift_nm: tuple[float, float] | None = None  # (y, x) correction that was in force
     beam_current_pa: float | None = None
     saturated_frames: int | None = None  # frames of the step so far with a full channel; None: level unknown
+    zero_moved_ev: float | None = None  # change of the energy offset since the item began; None where not followed
 
 
 class Microscope(Protocol):

@@ -56,7 +56,10 @@ def _unusable_controls(microscope: Microscope, plan: Plan, site: Site) -> list[s
 
 
 def _no_room(plan: Plan, site: Site, free_bytes: FreeBytes | None) -> list[str]:
-    found = shortage(COPIES * size_bytes(plan, site), free_bytes()) if free_bytes else ""
+    try:
+        found = shortage(COPIES * size_bytes(plan, site), free_bytes()) if free_bytes else ""
+    except OSError as error:
+        found = f"The disk cannot be asked for its room ({error}); check the folder."
     return [found] if found else []
 
 

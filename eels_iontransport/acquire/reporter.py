@@ -57,12 +57,12 @@ class Reporter:
     @contextmanager
     def waiting(self, state: State) -> Iterator[None]:
         """While the run waits, which does not count for its pace; then it is again where it was."""
-        before, since = self._state, self._clock.now_s
+        before, since, paused_s = self._state, self._clock.now_s, self.paused_s
         self._state = state
         try:
             yield
         finally:
-            self.paused_s += self._clock.now_s - since
+            self.paused_s = paused_s + self._clock.now_s - since  # a wait within this one is part of it
             self._state = before
 
     def report(self, reason: str = "", frames: Frames | None = None) -> None:

@@ -108,9 +108,10 @@ class Run:
         if settings is None or all(step.role is Role.ZLP for step in self._plan.steps):
             return
         area = self._plan.reference_area(field)
-        self._drift = DriftTracker(self._microscope, area, settings, self._clock, self._orders)
+        self._boundary.wait_for_beam()
+        self._boundary.drift = self._drift = DriftTracker(self._microscope, area, settings, self._clock, self._orders)
         self._boundary.rest()
-        self._drift.wait_until_slow(self._reporter)
+        self._drift.wait_until_slow(self._reporter, self._boundary.look_at_drift)
 
     def _change_setting(self, index: int, step: Step, *, is_first: bool) -> None:
         if not is_first:
@@ -158,7 +159,7 @@ class Run:
         self._boundary.drift = self._drift if step.role is not Role.ZLP else None  # there is no specimen in the vacuum
         self._boundary.zero = self._zero_tracker(step)
         if self._boundary.drift is not None and index:
-            self._boundary.drift.look()  # the same place again, however long the change of setting took
+            self._boundary.look_at_drift()  # the same place again, however long the change of setting took
         rows: ParkedRows | SynchronizedRows
         if step.engine is Engine.SYNCHRONIZED:
             rows = SynchronizedRows(
@@ -209,8 +210,8 @@ class Run:
     def _restore(self, *, blank: bool) -> None:
         """Bring the microscope home, with a last look at where the specimen has gone."""
         self._reporter.begin(State.RESTORING, len(self._plan.steps) - 1)
-        if self._drift is not None and not self._orders.is_aborted:
-            self._drift_summary = self._drift.summary()
+        if self._drift is not None:
+            self._drift_summary = self._drift.summary(ABORTED_BY_OPERATOR if self._orders.is_aborted else "")
         if blank:
             self._blank()
         self._problems += self._home.bring()

@@ -188,6 +188,31 @@ def test_drift_that_cannot_be_followed_ends_the_run_and_keeps_the_rows(change, w
     assert runner.run(line_plan()).ending is Ending.COMPLETE
 
 
+def test_a_beam_that_is_lost_when_an_image_is_taken_is_waited_for():
+    microscope = FakeMicroscope(drift_nm_per_s=(0.0, 0.02))
+    dots, back_s = microscope.dots, []
+
+    def lose(event, m):
+        if event == "image" and m.count("image") == 8:
+            back_s.append(m.clock.now_s + 30.0)
+        lost = bool(back_s) and m.clock.now_s < back_s[0]
+        m.dark, m.dots = (lambda time_s: lost), (() if lost else dots)
+
+    microscope.hook = lose
+    outcome, recorder, _ = run(microscope, line_plan())
+    assert outcome.ending is Ending.COMPLETE, outcome.reason
+    assert outcome.paused_s > 30.0 and np.abs(off_nm(recorder)).max() < 0.3
+
+
+def test_an_aborted_run_tells_of_its_drift_without_another_image():
+    microscope, recorder = FakeMicroscope(drift_nm_per_s=(0.0, 0.02)), MemoryRecorder()
+    runner = Runner(microscope, recorder, site(), clock=microscope.clock)
+    microscope.hook = at("frames", 40, lambda event, microscope: runner.abort())
+    outcome = runner.run(line_plan())
+    assert outcome.ending is Ending.ABORTED and len(outcome.drift.log) == microscope.count("image") - 1
+    assert outcome.drift.moved_nm == pytest.approx(0.9, abs=0.3) and math.isnan(outcome.drift.off_nm)
+
+
 def test_one_image_that_cannot_be_used_is_taken_again():
     microscope = FakeMicroscope()
     dots = microscope.dots
@@ -242,6 +267,8 @@ def test_a_drifting_zero_loss_peak_stays_in_its_window(engine, sign):
     assert microscope.is_home() and microscope.controls["offset"] == START["offset"]
     sink = recorder.sinks[0]
     assert sink._energy.offset_ev == pytest.approx(-0.005)
+    moved = [note.zero_moved_ev for note in sink.notes]
+    assert moved[0] == 0.0 and sign * moved[-1] == pytest.approx(8e-3, abs=3e-3)
 
 
 def test_the_same_peak_leaves_its_window_when_it_is_not_followed():

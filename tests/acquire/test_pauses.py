@@ -257,6 +257,19 @@ def test_a_disk_without_room_is_a_refusal():
     assert outcome.ending is Ending.REFUSED and "0.9 GB free" in outcome.reason and microscope.count("begin") == 0
 
 
+def no_disk() -> int:
+    raise OSError(5, "Input/output error")
+
+
+def test_a_disk_that_cannot_be_asked():
+    microscope = FakeMicroscope()
+    outcome = make(microscope, free_bytes=no_disk)[0].run(plan())
+    assert outcome.ending is Ending.REFUSED and "cannot be asked for its room" in outcome.reason
+    answers = [10**12]
+    runner, _ = make(microscope, free_bytes=lambda: answers.pop() if answers else no_disk())
+    assert runner.run(plan()).ending is Ending.COMPLETE
+
+
 def test_a_disk_that_fills_ends_the_run_in_order():
     microscope = FakeMicroscope()
     runner, recorder = make(
