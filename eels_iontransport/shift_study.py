@@ -96,7 +96,9 @@ class ShiftStudy:
         sigma = np.array([drawn.spread(row)[0] for row in rows])
         failed = np.isnan(sigma)
         if failed.any():
-            sigma[failed] = self._profile(rows[failed]).sigma
+            found = self._profile(rows[failed])
+            # A profile may come upon a better optimum: how far that lies away is in doubt as well.
+            sigma[failed] = np.hypot(found.sigma, found.value - values[failed])
         scan = self._scan(rows[len(names)])
         parts = {BACKGROUND: scan.sigma(rows, sigma)}
         if self._draws:
