@@ -15,13 +15,15 @@ from eels_iontransport.data.record import Record, Role
 
 from . import live, mapping, results, roles
 from .evaluation import spectra_of
-from .host import display, layout, menu, workspaces
+from .host import display, layout, menu, recovery, workspaces
 from .panel.panel import find_panel
 from .panel.surveys import DETAIL, OVERVIEW
 
 TITLE = "Ion Transport"
 SURVEY = "survey"
 NOTHING_SELECTED = "Select a line scan or a spectrum, and with it the spectra that belong to it."
+
+NOTHING_TO_RECOVER = "There is nothing to recover: all rows that were acquired are in items."
 
 _LOG = logging.getLogger(__name__)
 
@@ -95,6 +97,7 @@ def _entries(window: DocumentController.DocumentController) -> list[menu.Entry]:
         menu.SEPARATOR,
         entry("Acquire", _acquire, keys="Ctrl-Shift-I"),
         entry("Abort", _abort),
+        entry("Recover Unfinished Acquisitions", _recover),
     ]
 
 
@@ -107,6 +110,17 @@ def _acquire(window: DocumentController.DocumentController) -> None:
 
 def _abort(window: DocumentController.DocumentController) -> None:
     find_panel(window).handler.abort_clicked(None)
+
+
+def _recover(window: DocumentController.DocumentController) -> None:
+    """Items from all journals that a run has left open; one that cannot be read does not hold up the others."""
+    said = []
+    for journal in recovery.recoverable(window.document_model):
+        try:
+            said.append(f"'{recovery.recover(window.document_model, journal).title}'")
+        except UnusableInput as error:
+            menu.notify(TITLE, str(error))
+    menu.notify(TITLE, f"Recovered: {', '.join(said)}." if said else NOTHING_TO_RECOVER)
 
 
 def _analyze_selected(window: DocumentController.DocumentController, material: str) -> None:

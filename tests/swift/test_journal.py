@@ -99,6 +99,17 @@ def test_rows_of_an_item_that_was_deleted_can_be_recovered(lab):
     assert lab.run(lab.line_plan())[0].ending is Ending.COMPLETE
 
 
+def test_an_item_that_was_deleted_after_its_last_row_is_missed(lab, tmp_path):
+    record = Record(Role.VIBRATIONAL, Status.RUNNING, 1, 0)
+    inner, sink = sink_of(lab, record, recovery.journal_folder(lab.document_model))
+    sink.write(0, np.ones(32), NOTE)
+    lab.document_model.remove_data_item(inner.items[Role.VIBRATIONAL])
+    with pytest.raises(RuntimeError, match="deleted"):
+        sink.finish(replace(record, status=Status.COMPLETE, rows_valid=1))
+    (item,) = items_of(lab)
+    assert record_of(item).status is Status.COMPLETE and item.data.all()
+
+
 def sink_of(lab: Lab, record: Record, folder: Path | None = None):
     inner = ItemRecorder(lab.document_model, MainThread(lab.document_model), lambda: {"hardware_source": {"a": 1}})
     recorder = JournalRecorder(folder, inner, lambda: recovery.description({"hardware_source": {"a": 1}}))

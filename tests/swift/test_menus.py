@@ -13,10 +13,14 @@ from nion.data import DataAndMetadata
 from nion.swift import Application
 
 from eels_iontransport import files, materials, session
+from eels_iontransport.acquire.journal import JournalRecorder
+from eels_iontransport.acquire.memory import MemoryRecorder
+from eels_iontransport.acquire.port import RowNote
 from eels_iontransport.data.errors import UnusableInput
-from eels_iontransport.data.record import Record, Status
+from eels_iontransport.data.record import Record, Role, Status
+from eels_iontransport.data.spectrum import EnergyAxis
 from nionswift_plugin.iontransport import live, menus, results
-from nionswift_plugin.iontransport.host import menu
+from nionswift_plugin.iontransport.host import menu, recovery
 
 from .live_support import ROWS, ScriptedSession, document, line_data
 
@@ -53,13 +57,24 @@ def select(doc, monkeypatch, *items) -> None:
 def test_every_recipe_has_an_entry(entries):
     recipes = [recipe.title for recipe in materials.available()]
     titles = [f"{action} with {title}" for action in ("Analyze", "Map Peaks") for title in recipes]
-    assert list(entries) == [*titles, "Results Workspace", "Acquire", "Abort"]
+    assert list(entries) == [*titles, "Results Workspace", "Acquire", "Abort", "Recover Unfinished Acquisitions"]
 
 
 def test_acquiring_without_the_panel_is_said(entries, said):
     entries["Acquire"].callback()
     entries["Abort"].callback()
     assert len(said) == 2 and all(sentence.startswith("The panel is not there") for sentence in said)
+
+
+def test_what_a_run_has_left_is_recovered(doc, entries, said):
+    record = Record(Role.VIBRATIONAL, Status.RUNNING, 3, 0)
+    recorder = JournalRecorder(recovery.journal_folder(doc.model), MemoryRecorder())
+    recorder.begin(record, EnergyAxis(0.0, 0.001, 16), 0.5, "GB1 L1 vibrational").write(0, np.ones(16), RowNote("now"))
+    for _ in range(2):
+        entries["Recover Unfinished Acquisitions"].callback()
+    assert said == ["Recovered: 'GB1 L1 vibrational (1 of 3 rows)'.", menus.NOTHING_TO_RECOVER]
+    (item,) = doc.model.data_items
+    assert item.data.shape == (3, 16) and item.data.sum() == 16.0
 
 
 def test_nothing_selected_is_said(doc, entries, said, monkeypatch):
