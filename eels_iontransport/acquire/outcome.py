@@ -42,8 +42,8 @@ class Progress:
 
     passes, pass_index: of this step, the pass under way counted from 0. reason: one sentence why the run waits or is
     paused. drift_nm_per_min: nan where it is not known or not followed. beam, beam_current_pa: at the last look; None
-    where it is not watched or measured. journal: state of the journal in words. frames: taken for the operator to look
-    at while the run waits, never recorded.
+    where it is not watched or measured. journal: where the rows are journaled; empty where they are not. frames: taken
+    for the operator to look at while the run waits, never recorded.
     """
 
     state: State

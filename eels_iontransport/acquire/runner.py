@@ -20,7 +20,7 @@ class Runner:
     """Runs plans on one microscope, one at a time, in the caller's thread; orders may come from any thread.
 
     clock: the time that waits, drift and beam go by; None for that of the wall. free_bytes: tells the free bytes of
-    the disk that the rows go to; None where nobody asks. journal: tells the state of the journal in words.
+    the disk that the rows go to; None where nobody asks. journal: tells where the rows are journaled.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from nion.instrumentation import Acquisition
 from nion.swift.model import DataItem, DocumentModel
 
+from eels_iontransport.acquire.disk import free_bytes
 from eels_iontransport.acquire.journal import JournalRecorder
 from eels_iontransport.acquire.outcome import OnProgress, Outcome
 from eels_iontransport.acquire.plan import Plan
@@ -59,6 +60,17 @@ class SwiftRun:
         """End the run as soon as the camera can; returns at once."""
         self._handle.abort()
 
+    def pause(self) -> None:
+        """Stop at the end of the row, until `resume`; returns at once."""
+        self._handle.pause()
+
+    def resume(self) -> None:
+        self._handle.resume()
+
+    def proceed(self) -> None:
+        """Go on from where the run waits for the drift, or for the operator to check the ZLP."""
+        self._handle.proceed()
+
     def join(self, timeout_s: float | None = None) -> Outcome | None:
         """Wait for the end; also on the main thread, where what the run needs of it is done meanwhile.
 
@@ -98,7 +110,8 @@ def start_run(
         Acquisition.session_manager.begin_acquisition(document_model)
         folder = recovery.journal_folder(document_model)
         journal = JournalRecorder(folder, recorder, lambda: recovery.description(microscope.metadata()))
-        handle = start_in_thread(Runner(microscope, journal, site), plan, on_progress, on_done)
+        runner = Runner(microscope, journal, site, free_bytes=lambda: free_bytes(folder), journal=lambda: str(folder))
+        handle = start_in_thread(runner, plan, on_progress, on_done)
         _current = SwiftRun(handle, recorder, main_thread)
         return _current
 
