@@ -18,6 +18,7 @@ _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 STOP_TIMEOUT_S = 20.0  # a live view with long exposures takes as long to stop
+STOP_AGAIN_S = 1.0  # how long to wait before it is asked to stop again
 
 
 class NoAnswer(RuntimeError):
@@ -46,11 +47,17 @@ def ask(who: str, action: Callable[[], _T]) -> _T:
 
 
 def stop_view(source: Any) -> None:
-    """Stop the live view of a camera or scan. Raises MicroscopeFault."""
-    try:
-        source.abort_playing(sync_timeout=STOP_TIMEOUT_S)
-    except AssertionError:  # how the host reports the timeout
-        raise MicroscopeFault(f"The live view of {source.display_name} did not stop; stop it by hand.") from None
+    """Stop the live view of a camera or scan, again where it was started meanwhile. Raises MicroscopeFault."""
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while True:
+        try:
+            source.abort_playing(sync_timeout=STOP_AGAIN_S)
+            return
+        except AssertionError:  # how the host reports the timeout
+            if time.monotonic() >= deadline:
+                raise MicroscopeFault(
+                    f"The live view of {source.display_name} did not stop; stop it by hand."
+                ) from None
 
 
 class Call(Generic[_T]):

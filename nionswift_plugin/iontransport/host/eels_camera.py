@@ -15,7 +15,7 @@ from eels_iontransport.acquire.port import Frames, MicroscopeFault
 from eels_iontransport.data.spectrum import EnergyAxis
 from eels_iontransport.data.units import ev_per_unit
 
-from .drivers import NoAnswer, Worker, ask, stop_view
+from .drivers import NoAnswer, Worker, ask
 
 WHO = "EELS camera"
 EXPOSURE_TOLERANCE = 0.01
@@ -47,8 +47,6 @@ class EELSCamera:
 
     def take(self, exposure_s: float, frames: int) -> np.ndarray:
         """Counts (frames, channels); fewer rows when cancelled. Raises MicroscopeFault."""
-        if self._source.is_playing:  # a view started during the run
-            stop_view(self._source)
         parameters = self.use(exposure_s)
         try:
             return ask(
@@ -119,9 +117,20 @@ class EELSCamera:
                 f"The EELS camera exposes {parameters.exposure_ms / 1000:g} s instead of {exposure_s:g} s; ask for an "
                 "exposure that it can do."
             )
-        ask(WHO, lambda: self._source.set_current_frame_parameters(parameters))
         self._parameters = parameters
+        ask(WHO, lambda: self._source.set_current_frame_parameters(parameters))
         return parameters
+
+    def uses(self, parameters: Any) -> bool:
+        """Whether these parameters take the frames that the run wants."""
+        known = self._parameters
+        return known is None or all(
+            getattr(parameters, name) == getattr(known, name) for name in ("exposure_ms", "binning", "processing")
+        )
+
+    def forget(self) -> None:
+        """Give the camera its parameters again before the next frames: somebody has changed them."""
+        self._parameters = None
 
     def _take(self, parameters: Any, frames: int) -> np.ndarray:
         """Of what a camera hands over after a cancel nothing is kept: some repeat the frame before, some fail."""

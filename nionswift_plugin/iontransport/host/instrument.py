@@ -21,6 +21,7 @@ from .drivers import ask, stem_controller, stop_view
 from .eels_camera import EELSCamera
 from .line_scan import scan_line
 from .main_thread import MainThread
+from .others import AGAIN_AND_AGAIN, Others
 from .probe import ATTEMPTS, Probe
 from .reference_image import record_image
 
@@ -54,6 +55,7 @@ class SwiftMicroscope:
         self._probe = Probe(field, main_thread)
         self._cancelled = threading.Event()
         self._camera: EELSCamera | None = None
+        self._others: Others | None = None
         self._playing: list[Any] = []
 
     def missing(self) -> list[str]:
@@ -64,7 +66,7 @@ class SwiftMicroscope:
 
     def begin(self) -> None:
         self._cancelled.clear()
-        self._camera, self._playing = None, []
+        self._camera, self._others, self._playing = None, None, []
         stem = stem_controller()
         for source in (stem.scan_controller, stem.eels_camera):
             if source.is_playing:
@@ -72,10 +74,12 @@ class SwiftMicroscope:
                 stop_view(source)
         self._camera = EELSCamera(stem.eels_camera, self._site.camera, self._cancelled)
         self._probe.use_field(stem.scan_controller)
+        self._others = Others(stem, self._camera)
 
     def end(self) -> None:
         problems = []
         for what, action in (
+            *((("watch for others", self._others.close),) if self._others is not None else ()),
             ("scan's field", self._probe.return_field),
             *((("camera's settings", self._camera.close),) if self._camera is not None else ()),
             *((source.display_name, source.start_playing) for source in self._playing),
@@ -85,7 +89,7 @@ class SwiftMicroscope:
             except Exception as error:
                 _LOG.warning("Could not bring back the %s", what, exc_info=True)
                 problems.append(f"the {what} ({error})")
-        self._camera, self._playing = None, []
+        self._camera, self._others, self._playing = None, None, []
         if problems:
             raise MicroscopeFault(f"These did not come back: {', '.join(problems)}.")
 
@@ -106,32 +110,35 @@ class SwiftMicroscope:
         self._probe.set(point)
 
     def acquire_frames(self, exposure_s: float, frames: int) -> Frames:
-        camera = self._camera
-        if camera is None:
-            raise MicroscopeFault("The EELS camera was asked for frames before the run had begun.")
-        for _ in range(ATTEMPTS):
-            counts = camera.take(exposure_s, frames)
-            stayed = self._probe.is_parked()
-            if stayed or self._cancelled.is_set():
-                return camera.frames(counts if stayed else counts[:0])
-            _LOG.info("The probe was moved during an exposure, which is taken again.")
+        camera, others = self._begun()
+        if others.were_there():
+            others.send_away()
             self._probe.park()
-        raise MicroscopeFault("The probe was moved during the exposure, again and again; leave its marker alone.")
+        spoilt = "The probe was moved during the exposure, again and again; leave its marker alone."
+        for _ in range(ATTEMPTS):
+            counts = self._take(camera, others, exposure_s, frames)
+            if counts is not None and self._probe.is_parked():
+                return camera.frames(counts)
+            if self._cancelled.is_set():
+                return camera.frames(np.empty((0, self._site.camera.channels), np.float32))
+            _LOG.info("An exposure was disturbed and is taken again.")
+            if counts is None:
+                spoilt = AGAIN_AND_AGAIN
+                others.send_away()
+            self._probe.park()
+        raise MicroscopeFault(spoilt)
 
     def image(self, area: Field, pixels: tuple[int, int]) -> np.ndarray:
-        image = record_image(stem_controller().scan_controller, self._surveyed(), area, pixels)
+        _, others = self._begun()
+        with others.scanning():
+            image = record_image(stem_controller().scan_controller, self._surveyed(), area, pixels)
         self._probe.returned()
         return image
 
     def scan_line(self, line: Line, exposure_s: float, on_rows: Callable[[int, Frames], None]) -> None:
-        camera = self._camera
-        if camera is None:
-            raise MicroscopeFault("A line was asked for before the run had begun.")
+        camera, others = self._begun()
         scan = stem_controller().scan_controller
-        for source in (scan, camera.source):
-            if source.is_playing:  # a view started during the run
-                stop_view(source)
-        scan_line(scan, camera, self._surveyed(), line, exposure_s, on_rows, self._cancelled)
+        scan_line(scan, camera, others, self._surveyed(), line, exposure_s, on_rows, self._cancelled)
         self._probe.returned()
 
     def cancel(self) -> None:
@@ -143,6 +150,21 @@ class SwiftMicroscope:
     def metadata(self) -> dict[str, Any]:
         """What Swift itself writes about instrument and camera into an item, for the sequence taken last."""
         return self._camera.metadata() if self._camera is not None else {}
+
+    def _take(self, camera: EELSCamera, others: Others, exposure_s: float, frames: int) -> np.ndarray | None:
+        """Counts (frames, channels); None where others used camera or scan meanwhile. Raises MicroscopeFault."""
+        try:
+            counts = camera.take(exposure_s, frames)
+        except MicroscopeFault:
+            if not others.were_there():
+                raise
+            return None
+        return None if others.were_there() else counts
+
+    def _begun(self) -> tuple[EELSCamera, Others]:
+        if self._camera is None or self._others is None:
+            raise MicroscopeFault("The microscope was asked for data before the run had begun.")
+        return self._camera, self._others
 
     def _surveyed(self) -> Field:
         if self._field is None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from nion.data import DataAndMetadata
 from nion.instrumentation import Acquisition, scan_base
 
 from eels_iontransport.acquire.port import Frames, MicroscopeFault
@@ -17,6 +18,8 @@ from eels_iontransport.data.geometry import Field, Line
 
 from .drivers import Call, Worker, ask
 from .eels_camera import ABORT_ANSWER_S, ANSWER_S, SLOWEST, EELSCamera
+from .others import AGAIN_AND_AGAIN, Others
+from .probe import ATTEMPTS
 from .subscan import along
 
 OnRows = Callable[[int, Frames], None]
@@ -29,6 +32,7 @@ _POLL_S = 0.02
 def scan_line(
     scan: Any,
     camera: EELSCamera,
+    others: Others,
     field: Field,
     line: Line,
     exposure_s: float,
@@ -38,9 +42,35 @@ def scan_line(
     """Take one frame at each pixel of the line, all in one traversal.
 
     field: that of the survey, which the scan has. on_rows: is called in this thread with the first pixel and its frames
-    and those after it, as they come; what it raises ends the scan and is raised again. Returns early when cancelled.
-    Raises MicroscopeFault.
+    and those after it, as they come; what it raises ends the scan and is raised again. Where others use camera or scan
+    meanwhile, the rest of the line is scanned again. Returns early when cancelled. Raises MicroscopeFault.
     """
+    first = 0
+    for _ in range(ATTEMPTS):
+        others.send_away()
+        rest = Line(line.points()[first], line.end, line.pixels - first)
+        with others.scanning():
+            first += _traverse(scan, camera, others, field, rest, exposure_s, _shifted(on_rows, first), cancelled)
+        if first == line.pixels or cancelled.is_set():
+            return
+    raise MicroscopeFault(AGAIN_AND_AGAIN)
+
+
+def _shifted(on_rows: OnRows, by: int) -> OnRows:
+    return lambda first, frames: on_rows(by + first, frames)
+
+
+def _traverse(
+    scan: Any,
+    camera: EELSCamera,
+    others: Others,
+    field: Field,
+    line: Line,
+    exposure_s: float,
+    on_rows: OnRows,
+    cancelled: threading.Event,
+) -> int:
+    """The number of pixels taken: all, or fewer when cancelled or disturbed by others. Raises MicroscopeFault."""
     rows: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
     traversal = ask(WHO, lambda: _Traversal(scan, camera, along(scan, field, line), exposure_s, rows))
     worker = Worker(WHO)
@@ -49,15 +79,23 @@ def scan_line(
     try:
         while first < line.pixels and not cancelled.is_set():
             counts = _next(rows, call, cancelled, max(exposure_s, UPDATE_S))
-            if counts is None:
+            if counts is None or others.were_there():
                 break
             on_rows(first, camera.frames(counts))
             first += len(counts)
+    except MicroscopeFault:
+        if not others.were_there():
+            raise
     finally:
         _end(traversal, call, cancelled.is_set() or first < line.pixels)
         worker.close()
-    if first < line.pixels and not cancelled.is_set():
+    if cancelled.is_set() or others.were_there():
+        return first
+    if call.done.is_set():
+        ask(WHO, call.result)  # what went wrong at the end
+    if first < line.pixels:
         raise MicroscopeFault(f"The scan ended after {first} of {line.pixels} pixels; check its synchronization.")
+    return first
 
 
 def _next(
@@ -140,7 +178,8 @@ class _Rows(Acquisition.DataChannel):
             self._rows.put(np.array(source_data[source_slice], np.float32).reshape(-1, channels))
 
     def get_data(self, channel: Any) -> Any:
-        raise NotImplementedError("Rows are handed on, not kept.")
+        """The host asks for the whole at the end; nobody takes it from there."""
+        return DataAndMetadata.new_data_and_metadata(np.zeros(1, np.float32))
 
 
 class _Other:
