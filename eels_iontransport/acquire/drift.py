@@ -172,12 +172,13 @@ class DriftLock:
 
     def _take(self, shift: Shift, time_s: float) -> None:
         yy, yx, xx = shift.covariance_nm2
-        place = np.array([shift.y_nm, shift.x_nm])
-        # Half of the variance is the reference's, which all displacements share.
-        spread = 0.5 * np.array([[yy, yx], [yx, xx]]) + _FLOOR_NM**2 * np.eye(2)
+        place, spread = np.array([shift.y_nm, shift.x_nm]), np.array([[yy, yx], [yx, xx]])
         if shift.direction is not None:  # what is not seen is held
             across = np.array([-shift.direction[1], shift.direction[0]])
             place = place + across * (across @ (self._places[-1] - place))
+            spread = shift.sigma_nm**2 * np.eye(2)
+        # Half of the variance is the reference's, which all displacements share.
+        spread = 0.5 * spread + _FLOOR_NM**2 * np.eye(2)
         if len(self._times) == 1:
             self._spreads = [spread]  # that of the reference itself
         self._times.append(time_s)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 from .correlation import correlation, peaks
 from .registration import (
@@ -20,9 +21,10 @@ from .registration import (
 )
 
 LEAST_PIXELS = 24  # on each side of an image
-_RIVALS = 4
+_RIVALS = 6
 _STRUCTURE = 5.0  # standard deviations of chance by which structure has to stand out
 _BETTER = 4.0  # standard deviations of noise by which a place has to be better than any other
+_BEYOND = 1.25  # times the limit up to which a shift is searched for, so that one beyond it is known as such
 _WORST_PIXELS = 1.5  # standard deviation beyond which the maximum of the correlation may be another one
 _PARALLEL = 0.9  # cosine between two directions that count as one
 _WANDERED = 3.0  # pixels from its peak in the correlation at which a place is no longer that peak's
@@ -82,7 +84,7 @@ def measure_shift(
     if not (np.isfinite(reference).all() and np.isfinite(image).all()):
         return refused("The drift image has pixels without a number; check the scan.")
     if np.ptp(reference) == 0 or np.ptp(image) == 0:
-        return refused("There is nothing to see in the drift image; choose an area with an edge or a particle.")
+        return refused(_FEATURELESS)
     pair = Pair(reference, image)
     search = _Search(pair, nm_per_pixel, limit_nm, lattice_nm, near_nm or (0.0, 0.0), reach_nm)
     try:
@@ -112,58 +114,79 @@ class _Search:
         self._reach = math.inf if reach_nm is None else reach_nm / nm_per_pixel
 
     def run(self) -> Shift:
-        starts = self._starts()
+        values = self._correlation()
+        starts = self._peaks(values, _BEYOND * self._limit + 3.0, 1)
         if not starts:
             return refused(_FEATURELESS)
-        best = self._pair.refine(starts[0])
-        both = self._pair.overlap(best)
-        known = _known_directions(both)
+        start = starts[0]
+        known = _known_directions(self._pair.overlap(start))
         along = known[0] if len(known) == 1 else None
-        if along is not None:
-            best = self._pair.refine(self._near + along * (along @ (best - self._near)), along)
-            both = self._pair.overlap(best)
-            known = [along] if any(abs(along @ other) > _PARALLEL for other in _known_directions(both)) else []
-        if not known:
+        if along is not None:  # any place beside the edge fits; take the one that is nearest to what is believed
+            start = self._on_line(start, along)
+        best = self._pair.refine(start, along) if known else start
+        both = self._pair.overlap(best)
+        if np.hypot(*(best - start)) > _WANDERED or not _still_known(known, _known_directions(both)):
             return refused(_FEATURELESS)
-        if self._has_rival(best, both, starts[1:], along):
+        others = self._peaks(values, self._limit, _RIVALS) if along is None else self._line_peaks(values, along)
+        if self._has_rival(best, both, others, along):
             return refused(_AMBIGUOUS)
         return self._result(best, both, along)
 
-    def _starts(self) -> list[np.ndarray]:
-        """Whole-pixel shifts at which the images look alike, the most alike first; some way beyond the limit too."""
+    def _correlation(self) -> np.ndarray:
+        """At whole-pixel shifts, somewhat beyond the limit too; index 0 is the shift -reach."""
         reference, image = self._pair.inner
-        size = min(reference.shape) + 2 * MARGIN_PIXELS
-        most = int((1.0 - LEAST_OVERLAP) * size) - 2 * MARGIN_PIXELS - 1
-        reach = max(3, min(most, int(1.5 * self._limit) + 3))
-        values = correlation(reference, image, reach)
-        y, x = np.meshgrid(*(np.arange(-reach, reach + 1),) * 2, indexing="ij")
-        far = np.hypot(y - self._near[0], x - self._near[1])
-        return [np.array(place, float) for place in peaks(values, far <= self._reach + 2.0, _RIVALS + 1)]
+        most = min(int((1.0 - LEAST_OVERLAP) * (n + 2 * MARGIN_PIXELS)) - 1 for n in reference.shape)
+        reach = max(3, min(most, int(_BEYOND * self._limit) + 3))
+        return correlation(reference, image, reach)
 
-    def _has_rival(
-        self, best: np.ndarray, both: Overlap, starts: list[np.ndarray], along: np.ndarray | None = None
-    ) -> bool:
+    def _peaks(self, values: np.ndarray, limit: float, count: int) -> list[np.ndarray]:
+        """Whole-pixel shifts within a limit at which the images look alike, the most alike first."""
+        reach = values.shape[0] // 2
+        y, x = np.meshgrid(*(np.arange(-reach, reach + 1),) * 2, indexing="ij")
+        from_near = np.hypot(y - self._near[0], x - self._near[1])
+        allowed = (from_near <= self._reach + 2.0) & (np.hypot(y, x) <= limit + 1.0)
+        return [np.array(place, float) for place in peaks(values, allowed, count)]
+
+    def _line_peaks(self, values: np.ndarray, along: np.ndarray) -> list[np.ndarray]:
+        """Shifts on the line through the believed one at which the images look alike."""
+        reach = values.shape[0] // 2
+        longest = 2.0 * reach
+        offsets = np.arange(-longest, longest + 0.5, 0.5)
+        places = self._near + offsets[:, None] * along
+        seen = map_coordinates(values, (places + reach).T, order=1, cval=-1.0)
+        tops = np.flatnonzero((seen[1:-1] > seen[:-2]) & (seen[1:-1] >= seen[2:]) & (seen[1:-1] > 0)) + 1
+        return [place for place in places[tops] if self._may_be(place)]
+
+    def _on_line(self, place: np.ndarray, along: np.ndarray) -> np.ndarray:
+        """The shift on the line along a direction, through the believed one, that is nearest to a place."""
+        return self._near + along * (along @ (place - self._near))
+
+    def _has_rival(self, best: np.ndarray, both: Overlap, starts: list[np.ndarray], along: np.ndarray | None) -> bool:
         """Whether another place explains the image as well as the best one, within the noise."""
         spread = covariance(both)
-        for start in [*starts, *self._lattice_starts(best)]:
+        for start in [*starts, *self._lattice_starts(best, along)]:
             try:
                 place = self._pair.refine(start, along)
                 other = self._pair.overlap(place)
             except ValueError:
                 continue
-            apart = place - best if along is None else along * (along @ (place - best))
-            wandered = np.hypot(*(place - start)) > _WANDERED
-            if wandered or np.hypot(*apart) < 1.0 or np.hypot(*(place - self._near)) > self._reach:
+            apart = place - best
+            if np.hypot(*(place - start)) > _WANDERED or np.hypot(*apart) < 1.0 or not self._may_be(place):
                 continue
             within_error = apart @ np.linalg.pinv(spread + 1e-6 * np.eye(2)) @ apart < _BETTER**2
             if not within_error and _advantage(both, other) < _BETTER:
                 return True
         return False
 
-    def _lattice_starts(self, best: np.ndarray) -> list[np.ndarray]:
+    def _may_be(self, place: np.ndarray) -> bool:
+        return bool(np.hypot(*place) <= self._limit and np.hypot(*(place - self._near)) <= self._reach)
+
+    def _lattice_starts(self, best: np.ndarray, along: np.ndarray | None) -> list[np.ndarray]:
         """Places one period away, which a coarse image may not show as peaks of their own."""
         if self._lattice is None:
             return []
+        if along is not None:
+            return [best - self._lattice * along, best + self._lattice * along]
         angles = np.arange(0.0, 2 * np.pi, np.pi / 6)
         return [best + self._lattice * np.array([np.sin(a), np.cos(a)]) for a in angles]
 
@@ -188,7 +211,10 @@ class _Search:
         return Shift(float(place[0]), float(place[1]), math.sqrt(variance), "", parts, direction)
 
 
-_FEATURELESS = "There is nothing to see in the drift image; choose an area with an edge or a particle."
+_FEATURELESS = (
+    "There is nothing to see in the drift image that its reference shows too; choose an area with an edge or a "
+    "particle, and check the beam."
+)
 _AMBIGUOUS = (
     "The drift image fits in several places, as a lattice does; choose an area with an edge or a particle, or take "
     "drift images more often."
@@ -219,6 +245,11 @@ def _known_directions(both: Overlap) -> list[np.ndarray]:
         if value > _STRUCTURE * chance * noise and value > 0:
             found.append(vector)
     return found
+
+
+def _still_known(directions: list[np.ndarray], now: list[np.ndarray]) -> bool:
+    """Whether there are directions, and two or the same one are known now."""
+    return bool(directions) and (len(now) == 2 or any(abs(directions[0] @ other) > _PARALLEL for other in now))
 
 
 def _advantage(both: Overlap, other: Overlap) -> float:
