@@ -53,7 +53,9 @@ class ZeroTracker:
         if self._axis is None:
             self._axis = frames[0].energy
         kept = [on_axis(part, self._axis, self.moved_ev) for part in frames]
-        place = self._follower.look(np.concatenate([part.counts for part in kept]), self._axis)
+        place = self._follower.look(kept[-1].counts[-1], self._axis)  # the last frame tells where the peak is now
+        if place.state is ZeroState.NOT_FOUND:  # too weak, perhaps
+            place = self._follower.look(np.concatenate([part.counts for part in kept]), self._axis)
         if place.state is ZeroState.NOT_FOUND:
             self._missing += 1
             if self._missing >= ATTEMPTS:
