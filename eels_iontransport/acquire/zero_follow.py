@@ -12,6 +12,7 @@ from ..data.spectrum import EnergyAxis
 
 LEAVING = 0.7  # part of the way from the target to the window's end from which the peak is about to leave
 _LEAST_RATIO = 8.0  # the peak has to be so many times higher than the rest of the spectrum
+_LEAST_SPREADS = 10.0  # and so many standard deviations of the rest above it
 
 
 class ZeroState(Enum):
@@ -82,7 +83,9 @@ def zero_position(spectrum: np.ndarray, energy: EnergyAxis) -> float:
     counts = np.where(np.isfinite(spectrum), spectrum, 0.0)
     top = int(counts.argmax())
     half = 0.5 * counts[top]
-    if not half > 0 or counts[top] < _LEAST_RATIO * max(0.0, float(np.median(counts))):
+    rest = float(np.median(counts))
+    spread = 1.4826 * float(np.median(np.abs(counts - rest)))
+    if not half > 0 or counts[top] < max(_LEAST_RATIO * rest, rest + _LEAST_SPREADS * spread):
         return math.nan
     below = np.flatnonzero(counts < half)
     first, last = below[below < top], below[below > top]
