@@ -237,7 +237,7 @@ def zero_loss_boundary(line: Prepared) -> boundary.Boundary:
     with np.errstate(invalid="ignore", divide="ignore"):
         channels = 2 * half_width / line.spectra.energy.step_ev
         sigma = np.sqrt(line.noise.correlation * (line.noise.variance(counts) + line.noise.floor * channels)) / counts
-        value = np.where(counts > 0, np.log(counts), np.nan)
+        value = np.where(counts > 0, np.log(counts / line.spectra.traversals), np.nan)  # the last pass may be partial
     return boundary.find(line.spectra.position_nm, value, sigma, order=THICKNESS_ORDER, source=ZERO_LOSS)
 
 

@@ -11,8 +11,10 @@ import pytest
 import eels_iontransport as eit
 from eels_iontransport.chemistry import find_boundary, measure_chemistry, zero_loss_boundary
 from eels_iontransport.data.geometry import Line, Point
+from eels_iontransport.data.noise import given
 from eels_iontransport.data.record import Role
 from eels_iontransport.data.regions import from_mapping, moved
+from eels_iontransport.data.spectrum import sum_of_passes
 from eels_iontransport.measure.boundary import Boundary, compared, find
 from eels_iontransport.memory import Memory, seen
 from eels_iontransport.prepared import Preparer
@@ -66,6 +68,19 @@ def test_where_the_zero_loss_peak_is_even_the_spectra_tell():
     assert zero_loss_boundary(noisy).regions is None
     found = find_boundary(noisy)
     assert found.source == "vibrational spectra" and found.centre_nm == pytest.approx(10.0, abs=0.2)
+
+
+@pytest.mark.parametrize("reached", [0, 13, 20, 31])
+def test_where_the_last_pass_has_come_to_is_no_boundary(reached):
+    """Pixels with a pass fewer have fewer counts, which is nothing of the specimen's."""
+    line = prepared(acquired(lco_boundary(), 62))
+    rng = np.random.default_rng(reached)
+    even = line.spectra.rows.mean(axis=0) / 2
+    passes = rng.poisson(even * np.exp(0.01 * rng.standard_normal((2, 40, 1)))).astype(float)
+    passes[1, reached:] = 0.0
+    spectra = sum_of_passes(passes, line.spectra.energy, step_nm=0.5, noise=given(1.0))
+    found = zero_loss_boundary(prepared({Role.VIBRATIONAL: spectra}))
+    assert found.regions is None and "BOUNDARY_NOT_FOUND" in [flag.code for flag in found.flags]
 
 
 def brightness(seed):

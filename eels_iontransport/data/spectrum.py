@@ -90,6 +90,13 @@ class Spectra:
         """Distance along the line of every row, (n,); in pixels where the step is unknown."""
         return np.arange(len(self.rows)) * (self.step_nm if self.step_nm else 1.0)
 
+    @property
+    def traversals(self) -> np.ndarray:
+        """How many passes each row is a sum of, (n,); 1 where the passes were not kept apart."""
+        if self.passes is None:
+            return np.ones(len(self.rows), int)
+        return (np.nan_to_num(self.passes) != 0).any(axis=2).sum(axis=0)
+
     def with_valid(self, valid: np.ndarray) -> Spectra:
         return replace(self, valid=np.asarray(valid, bool) & self.valid)
 
