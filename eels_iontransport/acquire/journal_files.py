@@ -86,19 +86,20 @@ class RowFiles:
         data = row.tobytes()
         self._data.seek(HEADER_BYTES + self._rows * len(data))
         _write(self._data, data)
-        due = time.monotonic() >= self._synced_s + SYNC_PERIOD_S
-        if due:
-            _sync(self._data)
         _write(self._lines, encode(RowLine(self._rows, zlib.crc32(data), note)))
         self._rows += 1
-        if due:
-            _sync(self._lines)
+        if time.monotonic() >= self._synced_s + SYNC_PERIOD_S:
+            self._sync()
             self._synced_s = time.monotonic()
 
     def close(self) -> None:
         with self._files:
-            _sync(self._data)
-            _sync(self._lines)
+            self._sync()
+
+    def _sync(self) -> None:
+        """Which comes to the disk first does not matter: a line without its row is told by its checksum."""
+        _sync(self._data)
+        _sync(self._lines)
 
 
 def header(rows: int, channels: int) -> bytes:
