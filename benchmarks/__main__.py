@@ -14,6 +14,7 @@ import time
 
 MODULES = (
     "simulator",
+    "journal",
     "demo",
     "readout",
     "startup",
