@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,6 +43,7 @@ class EELSFrames(CameraDevice.CameraSimulatorLike):
         self._scan = scan
         self.exposure_s = 0.1  # of simulated time
         self.synchronized = False
+        self.cancelled = threading.Event()
 
     def close(self) -> None:
         """Nothing is held."""
@@ -58,8 +60,12 @@ class EELSFrames(CameraDevice.CameraSimulatorLike):
         scan_context: Any,
         probe_position: Geometry.FloatPoint | None,
     ) -> DataAndMetadata.DataAndMetadata:
-        """A frame at the probe. `exposure_s` is that of the wall clock, which the device waits; see `EELSCamera`."""
+        """A frame at the probe. `exposure_s` is that of the wall clock, which the device waits; see `EELSCamera`.
+
+        Raises CameraFault where that is ordered.
+        """
         microscope = self._instrument.microscope
+        microscope.wait_for_camera(self.cancelled)
         counts = microscope.frame(self._probe(scan_context, probe_position), self.exposure_s)
         if microscope.clock.time_scale is None:
             microscope.clock.wait(self.exposure_s)
@@ -126,11 +132,17 @@ class EELSCamera(CameraDevice.Camera):
     def set_frame_parameters(self, frame_parameters: camera_base.CameraFrameParameters) -> None:
         super().set_frame_parameters(self._on_the_wall(frame_parameters, _SHORTEST_LIVE_WALL_MS))
 
+    def acquire_sequence_cancel(self) -> None:
+        self._frames.cancelled.set()
+        super().acquire_sequence_cancel()
+
     def acquire_sequence_begin(self, camera_frame_parameters: Any, count: int, **kwargs: Any) -> Any:
+        self._frames.cancelled.clear()
         return super().acquire_sequence_begin(self._on_the_wall(camera_frame_parameters), count, **kwargs)
 
     def acquire_synchronized_begin(self, camera_frame_parameters: Any, collection_shape: Any, **kwargs: Any) -> Any:
         self._frames.synchronized = True
+        self._frames.cancelled.clear()
         parameters = self._on_the_wall(camera_frame_parameters)
         return super().acquire_synchronized_begin(parameters, collection_shape, **kwargs)
 

@@ -34,7 +34,7 @@ class Controls(InstrumentDevice.ValueManagerLike):
         if name == COUNTS_PER_ELECTRON:
             return camera.counts_per_electron
         name = _STAGE_CONTROLS.get(name, name)
-        return self._microscope.controls.get(name, self._passive.get(name))
+        return self._microscope.get(name) if name in self._microscope.controls else self._passive.get(name)
 
     def set_value(self, name: str, value: float) -> bool:
         control = _STAGE_CONTROLS.get(name, name)
