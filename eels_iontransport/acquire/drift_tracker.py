@@ -41,9 +41,9 @@ class DriftTracker:
         self._orders = orders
         self._last_s = clock.now_s
         self._rows = 0
-        self._lock = DriftLock(
-            self._image((0.0, 0.0)), area.width_nm / settings.pixels, settings, self._middle_s(self._last_s)
-        )
+        reference = self._image((0.0, 0.0))
+        middle_s = self._middle_s(self._last_s)
+        self._lock = DriftLock(reference, area.width_nm / settings.pixels, settings, middle_s, area.rotation_rad)
         self._begun_s = self._last_s = clock.now_s
 
     def correction_nm(self) -> tuple[float, float]:

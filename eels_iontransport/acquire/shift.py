@@ -135,7 +135,7 @@ class _Search:
     def _correlation(self) -> np.ndarray:
         """At whole-pixel shifts, somewhat beyond the limit too; index 0 is the shift -reach."""
         reference, image = self._pair.inner
-        most = min(int((1.0 - LEAST_OVERLAP) * (n + 2 * MARGIN_PIXELS)) - 1 for n in reference.shape)
+        most = int((1.0 - LEAST_OVERLAP) * (min(reference.shape) + 2 * MARGIN_PIXELS)) - 2 * MARGIN_PIXELS - 1
         reach = max(3, min(most, int(_BEYOND * self._limit) + 3))
         return correlation(reference, image, reach)
 

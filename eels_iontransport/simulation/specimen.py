@@ -203,6 +203,7 @@ def lco_boundary() -> Specimen:
             Phase(_phonons(49.65, 0.7, 1.0), (0.18, 0.50, 0.50), brightness=1.12),
         ),
         polaritons=_POLARITONS,
+        speckle=0.02,
     )
 
 

@@ -71,6 +71,12 @@ def test_a_straight_edge_tells_the_shift_across_it_alone(angle):
     assert math.sqrt(yy + xx) == pytest.approx(8.0, rel=0.01)  # along the edge anything goes
 
 
+def test_a_limit_wider_than_the_image_does_no_harm():
+    for seed in range(5000, 5010):
+        found = measured(scenes.edge(0.0), (1.0, 1.0), seed=seed, limit_nm=100.0)
+        assert not found.problem and found.x_nm == pytest.approx(1.0, abs=5 * found.sigma_nm)
+
+
 def test_a_particle_beside_the_edge_tells_both():
     found = measured(scenes.both(scenes.edge(0.0), scenes.particles(3)), (1.1, -0.7))
     assert found.direction is None
