@@ -15,6 +15,7 @@ import time
 MODULES = (
     "simulator",
     "journal",
+    "acquisition",
     "demo",
     "readout",
     "startup",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,11 +20,14 @@ from nion.utils import Geometry, Registry
 from eels_iontransport.acquire import site as sites
 from eels_iontransport.acquire.outcome import Outcome
 from eels_iontransport.acquire.plan import Exposure, Plan, session_plan
-from eels_iontransport.data.geometry import Field
+from eels_iontransport.acquire.port import Frames
+from eels_iontransport.data.geometry import Field, Line
 from eels_iontransport.data.record import Record, Role
 from eels_iontransport.simulation.microscope import SimulatedMicroscope
 from eels_iontransport.simulation.specimen import SURVEY_NM
 from nionswift_plugin.iontransport.host import run as host_run
+from nionswift_plugin.iontransport.host.instrument import SwiftMicroscope
+from nionswift_plugin.iontransport.host.main_thread import MainThread
 from nionswift_plugin.iontransport_simulator.devices import Devices
 
 TIME_SCALE = 100.0
@@ -103,18 +108,46 @@ class Lab:
         }
 
 
+class Begun:
+    """A microscope in a run, whose methods are called from another thread while the window goes on."""
+
+    def __init__(self, lab: Lab, field: Field) -> None:
+        self._lab = lab
+        self.microscope = SwiftMicroscope(lab.site, field, MainThread(lab.document_model))
+        self.call(self.microscope.begin)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        outcome: list[Any] = []
+
+        def work() -> None:
+            try:
+                outcome.extend((function(*arguments), None))
+            except BaseException as error:
+                outcome.extend((None, error))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        self._lab.pump(lambda: not thread.is_alive())
+        if outcome[1] is not None:
+            raise outcome[1]
+        return outcome[0]
+
+    def scan_line(self, line: Line, exposure_s: float, on_rows: Callable[[int, Frames], None]) -> None:
+        self.call(self.microscope.scan_line, line, exposure_s, on_rows)
+
+
 def record_of(item: Any) -> Record:
     record = Record.from_metadata(item.metadata)
     assert record is not None
     return record
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+@contextlib.contextmanager
+def open_lab(folder: Path, time_scale: float = TIME_SCALE) -> Iterator[Lab]:
     """A lab with a survey in its document; the probe is parked somewhere."""
     Facade.initialize()
     setup = TestContext.TestSetup()
-    devices = Devices(SimulatedMicroscope(seed=5, time_scale=TIME_SCALE), str(tmp_path))
+    devices = Devices(SimulatedMicroscope(seed=5, time_scale=time_scale), str(folder))
     with AcquisitionTestContext.AcquisitionTestContext(devices, is_eels=True) as context:
         made = Lab(devices, context)
         made.stem.set_probe_position(PARKED)
@@ -123,3 +156,10 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         made.window.periodic()
     del setup, made, context
     gc.collect()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with open_lab(tmp_path) as made:
+        yield made
+        del made

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +14,8 @@ pytest.importorskip("nion.instrumentation")
 from eels_iontransport.acquire.port import Frames, MicroscopeFault
 from eels_iontransport.data.geometry import Field, Line, Point
 from nionswift_plugin.iontransport.host import line_scan
-from nionswift_plugin.iontransport.host.instrument import SwiftMicroscope
-from nionswift_plugin.iontransport.host.main_thread import MainThread
 
-from .microscope_context import FIELD, PARKED, Lab, lab
+from .microscope_context import FIELD, PARKED, Begun, lab
 from .test_acquisition import Places
 
 __all__ = ["lab"]  # a fixture
@@ -26,34 +23,6 @@ __all__ = ["lab"]  # a fixture
 LINE = Line(Point(0.0, 10.0), Point(0.0, 30.0), 20)
 FLYBACK = 2  # frames that the simulated scan unit takes before each line
 TURNED = Field(300.0, 300.0, Point(10.0, -40.0), 0.4)
-
-
-class Begun:
-    """A microscope in a run, whose methods are called from another thread while the window goes on."""
-
-    def __init__(self, lab: Lab, field: Field) -> None:
-        self._lab = lab
-        self.microscope = SwiftMicroscope(lab.site, field, MainThread(lab.document_model))
-        self.call(self.microscope.begin)
-
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        outcome: list[Any] = []
-
-        def work() -> None:
-            try:
-                outcome.extend((function(*arguments), None))
-            except BaseException as error:
-                outcome.extend((None, error))
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        self._lab.pump(lambda: not thread.is_alive())
-        if outcome[1] is not None:
-            raise outcome[1]
-        return outcome[0]
-
-    def scan_line(self, line: Line, exposure_s: float, on_rows: Callable[[int, Frames], None]) -> None:
-        self.call(self.microscope.scan_line, line, exposure_s, on_rows)
 
 
 @pytest.fixture
