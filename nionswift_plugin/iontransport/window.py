@@ -72,7 +72,14 @@ async def place(window: Window, panel: IonTransportPanel, microscope: SimulatedM
     controller = panel.controller
     name = demo.unused_name([item.title for item in window.document_model.data_items])
     controller.edit(
-        Form(name, demo.MATERIAL, str(demo.PIXELS), overview_nm=f"{SURVEY_NM:g}", detail_nm=f"{DETAIL_NM:g}")
+        Form(
+            name,
+            demo.MATERIAL,
+            str(demo.PIXELS),
+            overview_nm=f"{SURVEY_NM:g}",
+            detail_nm=f"{DETAIL_NM:g}",
+            check_zlp=False,  # nobody is there to look at it
+        )
     )
     panel.handler.announce()
     for survey_image in (controller.overview, controller.detail):

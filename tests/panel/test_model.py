@@ -10,30 +10,33 @@ import pytest
 pytest.importorskip("nion.swift")
 
 from eels_iontransport.acquire.estimate import Estimate
-from eels_iontransport.acquire.outcome import Ending, Outcome, Progress, StepOutcome
+from eels_iontransport.acquire.outcome import DriftSummary, Ending, Outcome, Progress, StepOutcome
 from eels_iontransport.acquire.outcome import State as RunState
 from eels_iontransport.data.record import Role, Status
 from eels_iontransport.wording import Roles
 from nionswift_plugin.iontransport.panel import view
 from nionswift_plugin.iontransport.panel.bindings import values
-from nionswift_plugin.iontransport.panel.model import (
-    Ended,
-    Microscope,
-    Placed,
-    Situation,
-    State,
-    Survey,
-    ended,
-    estimate_text,
-    present,
-    progress_text,
-)
+from nionswift_plugin.iontransport.panel.model import present
+from nionswift_plugin.iontransport.panel.sentences import ended, estimate_text, progress_text, watch_text, zero_text
+from nionswift_plugin.iontransport.panel.situation import Ended, Microscope, Placed, Situation, State, Survey, ZeroLoss
 
 HERMES = Microscope("HERMES", 60.0, 21.0)
+ZERO = ZeroLoss(8.1, 0.1, -3.2, 0.62)
 DETAIL = Survey("Detail", 64.0, "22:14")
 READY = Situation(microscope=HERMES, surveys=(DETAIL,), places=(Placed("L1", "20.0 nm"),))
 SCANNING = Progress(RunState.ACQUIRING, 2, 5, "GB1 L1 vibrational", Role.VIBRATIONAL, 18, 40, 0.451, 102.0)
 RUNNING = replace(READY, is_running=True, progress=SCANNING)
+PASSES = replace(SCANNING, rows_valid=98, rows_planned=320, passes=8, pass_index=2)
+
+
+def waiting(state: RunState, reason: str) -> Situation:
+    return replace(RUNNING, progress=replace(SCANNING, state=state, reason=reason))
+
+
+WAITING = waiting(RunState.WAITING, "Waiting: drift 1.4 nm/min (limit 0.5)")
+CHECKING = waiting(RunState.CHECK_ZLP, "Check the ZLP, then continue.")
+PAUSED = replace(waiting(RunState.PAUSED, "Paused by you."), pausing=True)
+BEAM_LOST = replace(PAUSED.progress, reason="Paused: beam lost 02:03 (blanked)")
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,14 @@ RUNNING = replace(READY, is_running=True, progress=SCANNING)
         (replace(READY, ended=Ended(State.DONE, "Done 22:41.")), State.DONE, "Done 22:41."),
         (replace(READY, ended=Ended(State.FAULT, "Camera lost.")), State.FAULT, "Camera lost."),
         (replace(RUNNING, ended=Ended(State.FAULT, "Camera lost.")), State.RUNNING, "Running · HERMES 60 kV"),
+        (WAITING, State.WAITING, "Waiting: drift 1.4 nm/min (limit 0.5)"),
+        (CHECKING, State.CHECK_ZLP, "Check the ZLP, then continue."),
+        (PAUSED, State.PAUSED, "Paused by you."),
+        (
+            replace(PAUSED, progress=BEAM_LOST),
+            State.PAUSED,
+            "Paused: beam lost 02:03 (blanked)",
+        ),
     ],
 )
 def test_first_line(situation, state, text):
@@ -55,26 +66,29 @@ def test_first_line(situation, state, text):
     assert (shown.state, shown.state_text) == (state, text)
 
 
-# survey, place, clear, plan, acquire, abort
+# survey, place, clear, plan, acquire, pause, abort
 @pytest.mark.parametrize(
     "situation, enabled",
     [
-        (Situation(), "---p--"),
-        (Situation(microscope=HERMES), "s--p--"),
-        (replace(READY, places=()), "sP-pa-"),
-        (READY, "sPcpa-"),
-        (replace(READY, blockers=("No line.",)), "sPcp--"),
-        (replace(READY, surveys=(replace(DETAIL, exists=False),)), "s-cp--"),
-        (replace(READY, is_surveying=True), "---p--"),
-        (RUNNING, "-----b"),
-        (replace(RUNNING, stopping=True), "------"),
-        (replace(READY, ended=Ended(State.DONE, "Done.")), "sPcpa-"),
+        (Situation(), "---p---"),
+        (Situation(microscope=HERMES), "s--p---"),
+        (replace(READY, places=()), "sP-pa--"),
+        (READY, "sPcpa--"),
+        (replace(READY, blockers=("No line.",)), "sPcp---"),
+        (replace(READY, surveys=(replace(DETAIL, exists=False),)), "s-cp---"),
+        (replace(READY, is_surveying=True), "---p---"),
+        (RUNNING, "-----wb"),
+        (PAUSED, "-----wb"),
+        (CHECKING, "-----wb"),
+        (waiting(RunState.RESTORING, ""), "------b"),
+        (replace(RUNNING, stopping=True), "-------"),
+        (replace(READY, ended=Ended(State.DONE, "Done.")), "sPcpa--"),
     ],
 )
 def test_what_cannot_run_is_disabled(situation, enabled):
     shown = present(situation)
-    names = ("survey", "place", "clear", "plan", "acquire", "abort")
-    letters = (c if getattr(shown, f"{n}_enabled") else "-" for c, n in zip("sPcpab", names, strict=True))
+    names = ("survey", "place", "clear", "plan", "acquire", "pause", "abort")
+    letters = (c if getattr(shown, f"{n}_enabled") else "-" for c, n in zip("sPcpawb", names, strict=True))
     assert "".join(letters) == enabled
 
 
@@ -98,26 +112,93 @@ def test_the_first_blocker_is_said_and_the_tooltip_has_all(situation, hint, othe
 
 
 @pytest.mark.parametrize(
-    "progress, stopping, text",
+    "situation, pause, proceed, question",
     [
-        (SCANNING, False, "Vibrational 3/5 · pixel 18/40 · 1:42 left"),
-        (SCANNING, True, "Vibrational 3/5 · pixel 18/40 · stopping"),
-        (replace(SCANNING, role=Role.ALOOF, step=1), False, "Aloof 2/5 · frame 18/40 · 1:42 left"),
-        (replace(SCANNING, role=Role.POINTS), False, "Points 3/5 · point 18/40 · 1:42 left"),
+        (RUNNING, "Pause", "", ""),
+        (replace(RUNNING, pausing=True), "Resume", "", ""),
+        (PAUSED, "Resume", "", ""),
+        (WAITING, "Pause", "Start anyway", ""),
+        (CHECKING, "Pause", "Continue", "Waiting for a frame to show."),
+        (
+            replace(CHECKING, zero=ZeroLoss(8.1, 0.06, -3.2, 0.62)),
+            "Pause",
+            "Continue",
+            "ZLP 8.10 ± 0.06 meV · at −3.2 meV · peak 62 %",
+        ),
+        (replace(CHECKING, stopping=True), "Pause", "", "Waiting for a frame to show."),
+        (READY, "Pause", "", ""),
+    ],
+)
+def test_what_the_run_asks_and_what_answers_it(situation, pause, proceed, question):
+    shown = present(situation)
+    assert (shown.pause_text, shown.proceed_text, shown.question) == (pause, proceed, question)
+
+
+@pytest.mark.parametrize(
+    "zero, text",
+    [
+        (ZeroLoss(8.14, math.nan, 0.0, 0.05), "ZLP 8.1 meV · at +0.0 meV · peak 5 %"),
+        (ZeroLoss(saturated=True), "saturated"),
+        (ZeroLoss(fraction_of_full_scale=0.003), "no ZLP in this setting's range · peak 0.3 %"),
+    ],
+)
+def test_what_frames_show_of_the_zero_loss(zero, text):
+    assert zero_text(zero) == text
+
+
+@pytest.mark.parametrize(
+    "progress, orders, text",
+    [
+        (SCANNING, {}, "Vibrational 3/5 · pixel 18/40 · 1:42 left"),
+        (SCANNING, {"stopping": True}, "Vibrational 3/5 · pixel 18/40 · stopping"),
+        (SCANNING, {"pausing": True}, "Vibrational 3/5 · pixel 18/40 · pausing after this row"),
+        (PAUSED.progress, {"pausing": True}, "Vibrational 3/5 · pixel 18/40 · 1:42 left"),
+        (PASSES, {}, "Vibrational pass 3/8 · pixel 18/40 · 1:42 left"),
+        (replace(PASSES, rows_valid=120), {}, "Vibrational pass 3/8 · pixel 40/40 · 1:42 left"),
+        (replace(PASSES, rows_valid=80), {}, "Vibrational pass 3/8 · pixel 0/40 · 1:42 left"),
+        (replace(SCANNING, role=Role.ALOOF, step=1), {}, "Aloof 2/5 · frame 18/40 · 1:42 left"),
+        (replace(SCANNING, role=Role.POINTS), {}, "Points 3/5 · point 18/40 · 1:42 left"),
         (
             replace(SCANNING, state=RunState.SETTING, remaining_s=math.nan),
-            False,
+            {},
             "Vibrational 3/5 · setting the spectrometer",
         ),
+        (WAITING.progress, {}, "Vibrational 3/5 · before its first row · 1:42 left"),
         (
             replace(SCANNING, state=RunState.RESTORING, remaining_s=0.4),
-            False,
+            {},
             "Vibrational 3/5 · bringing the microscope home · 0 s left",
         ),
     ],
 )
-def test_progress_text(progress, stopping, text):
-    assert progress_text(progress, stopping) == text
+def test_progress_text(progress, orders, text):
+    assert progress_text(progress, **orders) == text
+
+
+@pytest.mark.parametrize(
+    "progress, text",
+    [
+        (SCANNING, ""),
+        (replace(SCANNING, journal="/data"), "18 rows in the journal"),
+        (replace(PASSES, journal="/data", saturated_frames=2), "Step 3/5 · 98 rows in the journal · 2 saturated"),
+        (replace(SCANNING, journal="/data", state=RunState.PREPARING), ""),
+    ],
+)
+def test_what_has_been_kept_is_said(progress, text):
+    assert watch_text(progress) == text
+    assert present(replace(READY, progress=progress)).watch_text == "", "no run, no news"
+
+
+@pytest.mark.parametrize(
+    "changes, text",
+    [
+        ({}, ""),
+        ({"beam_current_pa": 20.96}, "21 pA"),
+        ({"beam_current_pa": 20.96, "drift_nm_per_min": 0.31}, "21 pA · drift 0.3 nm/min"),
+    ],
+)
+def test_the_second_line_follows_the_run(changes, text):
+    assert present(replace(RUNNING, progress=replace(SCANNING, **changes))).beam_text == text
 
 
 def test_percent_follows_the_run():
@@ -140,18 +221,30 @@ def test_estimate_text(estimate, text):
     assert estimate_text(estimate) == text
 
 
+def test_free_disk_is_beside_what_a_run_needs():
+    assert estimate_text(Estimate(45.0, 40.0, 4_260_000, math.nan, math.nan), 410_000_000_000) == (
+        "45 s · 4.26 MB · free 410 GB"
+    )
+
+
 @pytest.mark.parametrize(
     "microscope, readout, text",
     [
         (None, None, ""),
-        (HERMES, None, "Beam 21 pA"),
+        (HERMES, None, "21 pA"),
         (replace(HERMES, beam_current_pa=None), None, ""),
-        (HERMES, {"zlp": {"fwhm_mev": {"value": 8.14, "sigma": 0.01}}}, "Beam 21 pA · ZLP FWHM 8.1 meV"),
-        (HERMES, {"zlp": {"fwhm_mev": {"value": None}}}, "Beam 21 pA"),
+        (HERMES, {"zlp": {"fwhm_mev": {"value": 8.14, "sigma": 0.01}}}, "ZLP 8.1 meV · 21 pA"),
+        (HERMES, {"zlp": {"fwhm_mev": {"value": None}}}, "21 pA"),
     ],
 )
 def test_second_line(microscope, readout, text):
     assert present(replace(READY, microscope=microscope, readout=readout)).beam_text == text
+
+
+def test_a_test_frame_is_newer_than_the_last_run():
+    readout = {"zlp": {"fwhm_mev": {"value": 8.14, "sigma": 0.01}}}
+    situation = replace(READY, readout=readout, zero=ZeroLoss(7.9, 0.1, 0.0, 0.62))
+    assert present(situation).beam_text == "ZLP 7.9 ± 0.1 meV · peak 62 % · 21 pA"
 
 
 STEPS = (
@@ -164,6 +257,11 @@ STEPS = (
     "outcome, state, parts",
     [
         (Outcome(Ending.COMPLETE, "", STEPS), State.DONE, ["Done 22:41. All 44 rows, 2 of 2 steps."]),
+        (
+            Outcome(Ending.COMPLETE, "", STEPS, drift=DriftSummary(0.42, 0.1, 0.1)),
+            State.DONE,
+            ["Done 22:41. All 44 rows, 2 of 2 steps. Line moved 0.4 ± 0.1 nm during the run and was followed"],
+        ),
         (Outcome(Ending.ABORTED, "Aborted by the operator.", STEPS), State.ABORTED, ["Aborted by the operator."]),
         (Outcome(Ending.FAULT, "Camera did not answer.", STEPS), State.FAULT, ["Camera did not answer.", "44 of 44"]),
         (Outcome(Ending.REFUSED, "The beam is blanked.", STEPS), State.FAULT, ["The beam is blanked."]),
@@ -194,10 +292,23 @@ def test_a_number_is_large_and_a_sentence_is_not():
     assert content["ratio_number"] == "" and content["ratio_sentence"] == "no core-loss scan yet"
 
 
-@pytest.mark.parametrize("provisional, label", [(True, "LDO blue shift, provisional"), (False, "LDO blue shift")])
-def test_a_number_that_may_change_says_so(provisional, label):
+@pytest.mark.parametrize(
+    "provisional, progress, label",
+    [
+        (True, None, "LDO blue shift, provisional"),
+        (True, replace(PASSES, role=Role.CORE_LOSS), "LDO blue shift, provisional"),
+        (True, PASSES, "LDO blue shift, provisional, pass 3 of 8"),
+        (False, PASSES, "LDO blue shift"),
+    ],
+)
+def test_a_number_that_may_change_says_so(provisional, progress, label):
     readout = {"ldo_peak": {"blue_shift_mev": {"value": 1.8, "sigma": 0.3}}, "flags": []}
     situation = replace(READY, roles=Roles("LDO", ("Li", "Co")), readout=readout, provisional=provisional)
+    situation = (
+        replace(situation, progress=replace(progress, pass_index=2, state=RunState.RESTORING))
+        if progress
+        else situation
+    )
     content = values(present(situation))
     assert content["shift_label"] == label
     assert content["ratio_label"] == "Li:Co at boundary", "there is no number yet"

@@ -14,13 +14,15 @@ from nion.swift.model import Graphics
 from nion.utils import Geometry
 
 from eels_iontransport.data.record import Record, Role, Status
+from eels_iontransport.simulation.mishaps import Mishaps
 from eels_iontransport.simulation.specimen import SURVEY_NM
 from nionswift_plugin.iontransport import results
 from nionswift_plugin.iontransport.host import places, workspaces
-from nionswift_plugin.iontransport.panel.model import Presentation, State, present
+from nionswift_plugin.iontransport.panel.model import Presentation, present
 from nionswift_plugin.iontransport.panel.panel import PANEL_ID, IonTransportPanel
+from nionswift_plugin.iontransport.panel.situation import State
 
-from .microscope_context import Lab, lab, record_of
+from .microscope_context import TIME_SCALE, Lab, lab, record_of
 
 __all__ = ["lab"]  # a fixture
 
@@ -52,6 +54,10 @@ class Desk:
     def idle(self) -> None:
         self.pump(lambda: not self.controller.is_busy)
 
+    def wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self.pump(lambda: time.monotonic() > end)
+
     def survey(self, width_nm: float = SURVEY_NM) -> None:
         self.handler.overview_nm = f"{width_nm:g}"
         self.handler.overview_clicked(None)
@@ -66,9 +72,11 @@ class Desk:
         self.handler.pixels = str(PIXELS)
 
     def quick(self) -> None:
-        """Short exposures."""
+        """Short exposures, and nothing to wait for."""
         for role, frames in ((Role.ZLP, "4"), (Role.ALOOF, "4"), (Role.VIBRATIONAL, "2"), (Role.CORE_LOSS, "1")):
             getattr(self.handler.rows, role.value).frames = frames
+        self.handler.rows.vibrational.passes = "1"
+        self.handler.drift_lock = self.handler.check_zlp = False
 
     def ready(self) -> None:
         self.survey()
@@ -162,6 +170,94 @@ def test_abort_keeps_rows_and_the_next_run_works(desk):
     assert desk.shown.state is State.READY, "an edit makes the end of the last run old news"
     desk.run_to_the_end()
     assert desk.shown.state is State.DONE
+
+
+def test_pause_and_resume(desk):
+    desk.ready()
+    desk.handler.rows.vibrational.frames = "20"
+    desk.acquire()
+    desk.pump(lambda: desk.row(Role.VIBRATIONAL) > 2)
+    assert desk.shown.pause_text == "Pause"
+    desk.handler.pause_clicked(None)
+    assert desk.shown.pause_text == "Resume"
+    desk.pump(lambda: desk.shown.state is State.PAUSED)
+    assert desk.shown.state_text == "Paused by you." and desk.shown.abort_enabled
+    row = desk.row(Role.VIBRATIONAL)
+    desk.wait(0.3)
+    assert desk.row(Role.VIBRATIONAL) == row < PIXELS
+    desk.controller.acquire_or_resume()
+    desk.idle()
+    assert desk.shown.state is State.DONE and len(desk.items(Role.VIBRATIONAL)) == 1
+    assert record_of(desk.items(Role.VIBRATIONAL)[0]).status is Status.COMPLETE
+
+
+def test_a_paused_run_can_be_aborted(desk):
+    desk.ready()
+    desk.handler.rows.vibrational.frames = "50"
+    desk.acquire()
+    desk.pump(lambda: desk.row(Role.VIBRATIONAL) > 1)
+    desk.handler.pause_clicked(None)
+    desk.pump(lambda: desk.shown.state is State.PAUSED)
+    desk.handler.abort_clicked(None)
+    desk.idle()
+    assert desk.shown.state is State.ABORTED and desk.shown.pause_text == "Pause"
+    assert record_of(desk.items(Role.VIBRATIONAL)[0]).rows_valid > 1
+
+
+def test_the_zero_loss_is_shown_between_settings_until_the_operator_continues(desk):
+    desk.ready()
+    desk.handler.check_zlp = True
+    desk.handler.rows.core_loss.chosen = False
+    desk.acquire()
+    desk.pump(lambda: desk.shown.state is State.CHECK_ZLP and "peak" in desk.shown.question)
+    assert desk.shown.proceed_text == "Continue" and desk.shown.question.startswith("ZLP ")
+    desk.wait(0.3)
+    assert desk.shown.state is State.CHECK_ZLP and desk.row(Role.VALENCE) == 0
+    desk.handler.proceed_clicked(None)
+    desk.idle()
+    assert desk.shown.state is State.DONE, desk.shown.state_text
+
+
+def test_a_run_waits_for_the_drift_until_the_operator_starts_anyway(desk):
+    desk.ready()
+    nm_per_min = 4.0  # by the clock on the wall, which the run goes by
+    hour_s = 3600.0 * TIME_SCALE
+    desk.lab.microscope.suffer(Mishaps(drift_nm=((0.0, 0.0, 0.0), (hour_s, 0.0, 60.0 * nm_per_min))))
+    desk.handler.drift_lock = True
+    desk.handler.rows.core_loss.chosen = desk.handler.rows.valence.chosen = False
+    desk.acquire()
+    desk.pump(lambda: desk.shown.state is State.WAITING and "limit 0.5" in desk.shown.state_text)
+    assert desk.shown.proceed_text == "Start anyway"
+    desk.handler.proceed_clicked(None)
+    desk.idle()
+    shown = desk.shown
+    assert shown.state is State.DONE, shown.state_text
+    assert "Line moved" in shown.state_text and "±" in shown.state_text
+
+
+def test_passes_of_a_line_come_in_one_item_with_results(desk):
+    desk.ready()
+    desk.handler.rows.vibrational.passes = "3"
+    desk.handler.rows.valence.chosen = desk.handler.rows.core_loss.chosen = False
+    desk.acquire()
+    said = set()
+    desk.pump(lambda: (said.add(desk.shown.progress_text.split(" · ")[0]), not desk.controller.is_busy)[1])
+    assert "Vibrational pass 3/3" in said
+    item = desk.items(Role.VIBRATIONAL)[0]
+    assert item.data_shape[:2] == (3, PIXELS) and record_of(item).rows_valid == 3 * PIXELS
+    desk.pump(lambda: desk.controller.last_run.readout() is not None and not desk.shown.provisional)
+    assert desk.shown.readout.shift != "no data yet"
+
+
+def test_short_frames_are_scanned(desk):
+    desk.ready()
+    for role in (Role.ZLP, Role.ALOOF, Role.VIBRATIONAL, Role.CORE_LOSS):
+        getattr(desk.handler.rows, role.value).chosen = False
+    desk.handler.rows.valence.frames, desk.handler.rows.valence.passes = "1", "4"
+    assert desk.shown.scanned_text.startswith("Valence: scanned")
+    desk.run_to_the_end()
+    assert desk.shown.state is State.DONE, desk.shown.state_text
+    assert desk.items(Role.VALENCE)[0].data_shape[:2] == (4, PIXELS)
 
 
 def test_a_second_acquire_changes_nothing(desk):

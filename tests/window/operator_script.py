@@ -9,7 +9,8 @@ from pathlib import Path
 
 from eels_iontransport.data.record import Role
 from nionswift_plugin.iontransport import demo, window
-from nionswift_plugin.iontransport.panel.model import State, present
+from nionswift_plugin.iontransport.panel.model import present
+from nionswift_plugin.iontransport.panel.situation import State
 
 PIXELS = 12
 MINIMUM_WIDTH = 320

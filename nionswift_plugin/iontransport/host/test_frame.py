@@ -26,6 +26,7 @@ class Readings:
     """What frames in the current setting say; nan where they do not.
 
     fwhm_mev: of the zero-loss peak, the mean of single frames; its sigma is the standard error, nan for one frame.
+    position_mev: of that peak on the nominal energy axis, the mean of single frames.
     fraction_of_full_scale: of the highest channel of any frame.
     """
 
@@ -34,6 +35,7 @@ class Readings:
     fraction_of_full_scale: float
     saturated: bool
     beam_current_pa: float
+    position_mev: float = math.nan
 
     def sentence(self) -> str:
         """As the panel's second line says it, such as "ZLP 8.1 ± 0.1 meV - peak 62 % - 21 pA", or nothing."""
@@ -83,12 +85,14 @@ def read_beam(frames: Frames, site: Site) -> Readings:
     peaks = zlp.find(counts, full)
     seen = np.isfinite(peaks.fwhm) & (peaks.height > LEAST_SIGNAL * _noise(counts))
     widths = 1e3 * frames.energy.step_ev * peaks.fwhm[seen]
+    positions = 1e3 * (frames.energy.offset_ev + frames.energy.step_ev * peaks.position[seen])
     return Readings(
         fwhm_mev=float(np.mean(widths)) if widths.size else math.nan,
         fwhm_sigma_mev=float(np.std(widths, ddof=1) / math.sqrt(widths.size)) if widths.size > 1 else math.nan,
         fraction_of_full_scale=float(counts.max()) / full if full and counts.size else math.nan,
         saturated=bool(peaks.saturated.any()),
         beam_current_pa=_beam_current_pa(site),
+        position_mev=float(np.mean(positions)) if positions.size else math.nan,
     )
 
 

@@ -24,7 +24,7 @@ def values(presentation: Presentation) -> dict[str, object]:
         content[f"{name}_number"] = content[name] if is_number else ""
         content[f"{name}_sentence"] = "" if is_number else _short(content[name])
         if presentation.provisional and is_number:
-            content[f"{name}_label"] += ", provisional"
+            content[f"{name}_label"] += f", {presentation.provisional}"
         elif presentation.provisional and content[name] == wording.NOT_DETERMINED:
             content[f"{name}_sentence"] += " yet"
     content["outlook_tooltip"] = content["outlook"]

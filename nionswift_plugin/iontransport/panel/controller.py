@@ -17,10 +17,13 @@ from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.geometry import Field
 from eels_iontransport.wording import Roles
 
-from .form import Form, count_or_none, field_nm
-from .model import Ended, Microscope, Situation, State, all_blockers, ended
-from .runs import Run, describe_microscope, missing
+from .form import Form, count_or_none, field_nm, scanned
+from .microscopes import describe_microscope, missing
+from .model import all_blockers
+from .runs import Run
+from .sentences import ended
 from .sites import chosen_site, mismatch
+from .situation import Ended, Microscope, Situation, State
 from .surveys import DETAIL, OVERVIEW, Surveys
 
 _LOG = logging.getLogger(__name__)
@@ -95,7 +98,7 @@ class Controller:
 
     def situation(self) -> Situation:
         """Everything known now."""
-        plan, problems = self.form.plan(self.surveys.places())
+        plan, problems = self.form.plan(self.surveys.places(), self.site)
         return Situation(
             microscope=self._microscope,
             surveys=self.surveys.surveys(),
@@ -106,6 +109,9 @@ class Controller:
             progress=self._run.progress if self._run is not None else None,
             is_running=self._run is not None,
             stopping=self._run is not None and self._run.stopping,
+            pausing=self._run is not None and self._run.pausing,
+            zero=self._run.zero if self._run is not None else None,
+            scanned=scanned(plan) if plan is not None else (),
             ended=self._ended,
             roles=self._roles,
             readout=self._last.readout() if self._last is not None else None,
@@ -181,7 +187,7 @@ class Controller:
             return
         self._changed()
         self._ask_microscope()
-        plan, problems = self.form.plan(self.surveys.places())
+        plan, problems = self.form.plan(self.surveys.places(), self.site)
         field = self._field()
         if plan is None or problems or self._microscope is None or field is None or self._blockers(plan):
             return
@@ -192,6 +198,31 @@ class Controller:
         except Exception as error:
             _LOG.exception("The run could not be started")
             self._notice = f"The run could not be started ({error})."
+
+    def pause_or_resume(self) -> None:
+        """Pause at the end of the row, or go on."""
+        if self._run is None:
+            return
+        if self._run.pausing:
+            self._run.resume()
+        else:
+            self._run.pause()
+
+    def pause(self) -> None:
+        if self._run is not None:
+            self._run.pause()
+
+    def proceed(self) -> None:
+        """Go on from where the run waits for the drift, or for the zero-loss peak to be checked."""
+        if self._run is not None:
+            self._run.proceed()
+
+    def acquire_or_resume(self) -> None:
+        """As the key says it: start a run, or go on with one that the operator has paused."""
+        if self._run is not None and self._run.pausing:
+            self._run.resume()
+        else:
+            self.acquire()
 
     def abort(self) -> None:
         """End the run; its rows are kept."""

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from eels_iontransport.acquire.plan import DEFAULT_EXPOSURES, SETTINGS, Exposure, Plan, Step
+from eels_iontransport.acquire.plan import (
+    DEFAULT_EXPOSURES,
+    LINE_ROLES,
+    SETTINGS,
+    Engine,
+    Exposure,
+    Plan,
+    Step,
+    Watching,
+)
+from eels_iontransport.acquire.site import Site
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.geometry import Line, Point
 from eels_iontransport.data.record import Role
@@ -21,17 +31,21 @@ ROW_LABELS: Mapping[Role, str] = {
     Role.CORE_LOSS: "Core loss",
 }
 POINTS_EXPOSURE = Exposure(0.1, 100)
+DEFAULT_PASSES: Mapping[Role, int] = {Role.VIBRATIONAL: 4}  # among which the frames of the session are divided
 MAXIMUM_PIXELS = 100_000
+MAXIMUM_STRIP_NM = 1000.0
+SLOW_MOVES = 0.1  # part of the exposure that moving a parked probe may cost before the scan runs along instead
 MINIMUM_FIELD_NM, MAXIMUM_FIELD_NM = 1.0, 1e5
 
 
 @dataclass(frozen=True)
 class StepRow:
-    """One step as typed: chosen or not, exposure of a frame in s, number of frames."""
+    """One step as typed: chosen or not, exposure of a frame in s, number of frames of a pass, number of passes."""
 
     chosen: bool
     exposure: str
     frames: str
+    passes: str = "1"
 
 
 @dataclass(frozen=True)
@@ -45,10 +59,12 @@ class Places:
 
 def _default_rows() -> dict[Role, StepRow]:
     exposures = {**DEFAULT_EXPOSURES, Role.POINTS: POINTS_EXPOSURE}
-    return {
-        role: StepRow(role is not Role.POINTS, f"{exposures[role].exposure_s:g}", str(exposures[role].frames))
-        for role in ROW_LABELS
-    }
+    rows = {}
+    for role in ROW_LABELS:
+        passes = DEFAULT_PASSES.get(role, 1)
+        frames = exposures[role].frames // passes
+        rows[role] = StepRow(role is not Role.POINTS, f"{exposures[role].exposure_s:g}", str(frames), str(passes))
+    return rows
 
 
 @dataclass(frozen=True)
@@ -58,31 +74,63 @@ class Form:
     name: str = "GB1"
     material: str = "lco"
     pixels: str = "40"
+    strip_nm: str = "0"
     overview_nm: str = "300"
     detail_nm: str = "64"
     rows: Mapping[Role, StepRow] = field(default_factory=_default_rows)
+    drift_lock: bool = True
+    check_zlp: bool = True
+    blank_at_end: bool = False
 
     def with_row(self, role: Role, **changes: Any) -> Form:
         return replace(self, rows={**self.rows, role: replace(self.rows[role], **changes)})
 
-    def plan(self, places: Places) -> tuple[Plan | None, tuple[str, ...]]:
+    def plan(self, places: Places, site: Site) -> tuple[Plan | None, tuple[str, ...]]:
         """The plan as typed, or None and one sentence for each entry that cannot be read."""
         problems: list[str] = []
         name = self.name.strip()
         if not name:
             problems.append("Name: give this place a name, such as GB1.")
         pixels = _count(self.pixels, "Line", "pixels", problems)
-        steps = [self._step(role, row, problems) for role, row in self.rows.items() if row.chosen]
+        strip_nm = _strip_nm(self.strip_nm, problems)
+        steps = [self._step(role, row, site, problems) for role, row in self.rows.items() if row.chosen]
         if problems:
             return None, tuple(problems)
-        line = Line(*places.line, pixels) if places.line and pixels else None
-        chosen = tuple(step for step in steps if step is not None)
-        return Plan(name, self.material, chosen, line=line, aloof=places.aloof, points=places.points), ()
+        plan = Plan(
+            name,
+            self.material,
+            tuple(step for step in steps if step is not None),
+            line=Line(*places.line, pixels) if places.line and pixels else None,
+            aloof=places.aloof,
+            points=places.points,
+            strip_nm=strip_nm,
+            drift=site.drift if self.drift_lock else None,
+            watching=Watching(check_zlp=self.check_zlp, blank_at_end=self.blank_at_end),
+        )
+        return plan, ()
 
-    def _step(self, role: Role, row: StepRow, problems: list[str]) -> Step | None:
+    def _step(self, role: Role, row: StepRow, site: Site, problems: list[str]) -> Step | None:
         exposure = _seconds(row.exposure, ROW_LABELS[role], problems)
         frames = _count(row.frames, ROW_LABELS[role], "frames", problems)
-        return None if exposure is None or frames is None else Step(role, SETTINGS[role], exposure, frames)
+        passes = _count(row.passes, ROW_LABELS[role], "passes", problems) if role in LINE_ROLES else 1
+        if exposure is None or frames is None or passes is None:
+            return None
+        return Step(role, SETTINGS[role], exposure, frames, passes, engine_for(role, exposure, frames, site))
+
+
+def engine_for(role: Role, exposure_s: float, frames: int, site: Site) -> Engine:
+    """The scan runs along with the camera where one short frame is asked for; else the probe is parked at each pixel.
+
+    Short is a frame to which a parked probe would add more than a tenth. The scan takes one frame at each pixel.
+    """
+    move_s = site.overhead_s + site.probe_settle_s
+    is_scanned = role in LINE_ROLES and frames == 1 and 0.0 < exposure_s and SLOW_MOVES * exposure_s < move_s
+    return Engine.SYNCHRONIZED if is_scanned else Engine.PARKED
+
+
+def scanned(plan: Plan) -> tuple[str, ...]:
+    """Labels of the steps for which the scan runs along."""
+    return tuple(ROW_LABELS[step.role] for step in plan.steps if step.engine is Engine.SYNCHRONIZED)
 
 
 def field_nm(text: str, what: str) -> float:
@@ -107,6 +155,16 @@ def _seconds(text: str, what: str, problems: list[str]) -> float | None:
     except ValueError:
         problems.append(f"{what}: '{text}' is not an exposure in seconds, such as 0.1.")
         return None
+
+
+def _strip_nm(text: str, problems: list[str]) -> float:
+    try:
+        width = float(text.strip().replace(",", "."))
+    except ValueError:
+        width = math.nan
+    if not 0.0 <= width <= MAXIMUM_STRIP_NM:
+        problems.append(f"Line: '{text}' is not the width of a strip in nm, such as 3, or 0 for none.")
+    return width
 
 
 def _count(text: str, what: str, unit: str, problems: list[str]) -> int | None:

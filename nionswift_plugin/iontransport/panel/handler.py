@@ -8,13 +8,11 @@ from typing import Any
 from nion.ui import Declarative
 from nion.utils import Observable
 
-from eels_iontransport.data.record import Role
-
 from . import view
 from .bindings import values
 from .controller import Controller
-from .form import ROW_LABELS
 from .model import Presentation, present
+from .rows import Rows
 
 
 class Shown(Observable.Observable):
@@ -37,43 +35,22 @@ class Shown(Observable.Observable):
                 self.notify_property_changed(name)
 
 
-class Row(Observable.Observable):
-    """One step of the plan as bindable properties."""
-
-    def __init__(self, controller: Controller, role: Role) -> None:
-        super().__init__()
-        self._controller = controller
-        self._role = role
-
-    chosen = property(lambda self: self._get("chosen"), lambda self, value: self._set(chosen=bool(value)))
-    exposure = property(lambda self: self._get("exposure"), lambda self, value: self._set(exposure=value or ""))
-    frames = property(lambda self: self._get("frames"), lambda self, value: self._set(frames=value or ""))
-
-    def _get(self, name: str) -> Any:
-        return getattr(self._controller.form.rows[self._role], name)
-
-    def _set(self, **changes: Any) -> None:
-        self._controller.edit(self._controller.form.with_row(self._role, **changes))
-        for name in changes:
-            self.notify_property_changed(name)
+def typed(name: str) -> property:
+    """A text of the form as a property that the view binds to."""
+    return property(
+        lambda self: getattr(self.controller.form, name), lambda self, text: self._edit(name, **{name: text or ""})
+    )
 
 
-class Rows:
-    """The rows by the name of their role, as the view spells them."""
+def ticked(name: str) -> property:
+    """A choice of the form as a property that the view binds to."""
+    return property(
+        lambda self: getattr(self.controller.form, name), lambda self, value: self._edit(name, **{name: bool(value)})
+    )
 
-    def __init__(self, controller: Controller) -> None:
-        self._rows = {role.value: Row(controller, role) for role in ROW_LABELS}
 
-    def __getattr__(self, name: str) -> Row:
-        try:
-            return self.__dict__["_rows"][name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-    def announce(self) -> None:
-        for row in self._rows.values():
-            for name in ("chosen", "exposure", "frames"):
-                row.notify_property_changed(name)
+FORM = ("material_index", "name", "pixels", "strip_nm", "overview_nm", "detail_nm", "drift_lock", "check_zlp",
+        "blank_at_end")  # fmt: skip
 
 
 class PanelHandler(Declarative.Handler):
@@ -93,7 +70,7 @@ class PanelHandler(Declarative.Handler):
 
     def announce(self) -> None:
         """The form was changed by something else than typing: show it."""
-        for name in ("material_index", "name", "pixels", "overview_nm", "detail_nm"):
+        for name in FORM:
             self.notify_property_changed(name)
         self.rows.announce()
         self.refresh()
@@ -115,37 +92,14 @@ class PanelHandler(Declarative.Handler):
         if 0 <= index < len(self.controller.materials):
             self._edit("material_index", material=self.controller.materials[index][0])
 
-    @property
-    def name(self) -> str:
-        return self.controller.form.name
-
-    @name.setter
-    def name(self, text: str | None) -> None:
-        self._edit("name", name=text or "")
-
-    @property
-    def pixels(self) -> str:
-        return self.controller.form.pixels
-
-    @pixels.setter
-    def pixels(self, text: str | None) -> None:
-        self._edit("pixels", pixels=text or "")
-
-    @property
-    def overview_nm(self) -> str:
-        return self.controller.form.overview_nm
-
-    @overview_nm.setter
-    def overview_nm(self, text: str | None) -> None:
-        self._edit("overview_nm", overview_nm=text or "")
-
-    @property
-    def detail_nm(self) -> str:
-        return self.controller.form.detail_nm
-
-    @detail_nm.setter
-    def detail_nm(self, text: str | None) -> None:
-        self._edit("detail_nm", detail_nm=text or "")
+    name = typed("name")
+    pixels = typed("pixels")
+    strip_nm = typed("strip_nm")
+    overview_nm = typed("overview_nm")
+    detail_nm = typed("detail_nm")
+    drift_lock = ticked("drift_lock")
+    check_zlp = ticked("check_zlp")
+    blank_at_end = ticked("blank_at_end")
 
     def _edit(self, announced: str, **changes: Any) -> None:
         self.controller.edit(replace(self.controller.form, **changes))
@@ -174,6 +128,12 @@ class PanelHandler(Declarative.Handler):
 
     def acquire_clicked(self, widget: Any) -> None:
         self._do(self.controller.acquire)
+
+    def pause_clicked(self, widget: Any) -> None:
+        self._do(self.controller.pause_or_resume)
+
+    def proceed_clicked(self, widget: Any) -> None:
+        self._do(self.controller.proceed)
 
     def abort_clicked(self, widget: Any) -> None:
         self._do(self.controller.abort)

@@ -6,10 +6,11 @@ import logging
 from typing import Any
 
 from nion.swift.model import DataItem, DocumentModel
-from nion.utils import Registry
 
 from eels_iontransport.acquire.outcome import Outcome, Progress
+from eels_iontransport.acquire.outcome import State as RunState
 from eels_iontransport.acquire.plan import Plan
+from eels_iontransport.acquire.port import Frames
 from eels_iontransport.acquire.site import Site
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.geometry import Field
@@ -17,7 +18,8 @@ from eels_iontransport.data.record import Role
 
 from .. import live
 from ..host import run as host_run
-from .model import Microscope
+from .microscopes import zero_loss
+from .situation import ZeroLoss
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,9 +32,13 @@ class Run:
     def __init__(self, document_model: DocumentModel.DocumentModel, plan: Plan, site: Site, field: Field) -> None:
         self.document_model = document_model
         self.plan = plan
+        self.site = site
+        self.field = field
         self.stopping = False
+        self.pausing = False  # as the operator has asked, until the operator goes on
         self.notice = ""
         self.progress: Progress | None = None
+        self._zero: tuple[Frames | None, ZeroLoss | None] = (None, None)
         self._attached: dict[Role, DataItem.DataItem] = {}
         self._handle = host_run.start_run(document_model, plan, site, field=field, on_progress=self._follow)
 
@@ -56,6 +62,28 @@ class Run:
     def abort(self) -> None:
         self.stopping = True
         self._handle.abort()
+
+    def pause(self) -> None:
+        self.pausing = True
+        self._handle.pause()
+
+    def resume(self) -> None:
+        self.pausing = False
+        self._handle.resume()
+
+    def proceed(self) -> None:
+        """Answer the run, which waits for the drift to fall or for the zero-loss peak to be checked."""
+        self._handle.proceed()
+
+    @property
+    def zero(self) -> ZeroLoss | None:
+        """The zero-loss peak of the frames that are shown while the run waits for the operator."""
+        progress = self.progress
+        if progress is None or progress.state is not RunState.CHECK_ZLP:
+            return None
+        if progress.frames is not None and progress.frames is not self._zero[0]:
+            self._zero = (progress.frames, zero_loss(progress.frames, self.site))
+        return self._zero[1]
 
     def close(self) -> None:
         """Abort and wait for the rows to be stored, because the document closes."""
@@ -108,24 +136,3 @@ class Run:
         except Exception as error:
             _LOG.exception("Live results could not be attached")
             self.notice = f"No live results ({type(error).__name__}: {error}); the data are kept."
-
-
-def describe_microscope(site: Site) -> Microscope | None:
-    """The instrument that is there now; None without one."""
-    stem = Registry.get_component("stem_controller")
-    if stem is None:
-        return None
-    _, high_tension = stem.TryGetVal("EHT")
-    current = None
-    if site.beam.current_control:
-        _, current = stem.TryGetVal(site.beam.current_control)
-    return Microscope(
-        str(getattr(stem, "display_name", "") or site.name),
-        high_tension / 1000.0 if high_tension else None,
-        current * site.beam.current_pa_per_unit if current else None,
-    )
-
-
-def missing() -> tuple[str, ...]:
-    """One sentence for each device that a run needs and that is not there."""
-    return tuple(host_run.missing())

@@ -19,7 +19,7 @@ from eels_iontransport.wording import DOT, PLUS_MINUS, number
 from ..host import places, survey
 from ..host.places import Mark
 from .form import Places
-from .model import Placed, Survey
+from .situation import Placed, Survey
 
 _LOG = logging.getLogger(__name__)
 
