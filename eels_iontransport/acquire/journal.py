@@ -104,9 +104,9 @@ class JournalSink:
             self._inner.write(index, counts, note)
         except Exception as error:
             self._inner_failed = True
+            kept = "1 row is" if index == 0 else f"{index + 1} rows are"
             raise StorageFault(
-                f"{title} could not be stored any further ({error}); its {index + 1} rows are kept in the journal and "
-                "can be recovered.",
+                f"{title} could not be stored any further ({error}); its {kept} kept in the journal and can be recovered.",
                 row_is_kept=True,
             ) from error
         self._inner_rows = index + 1

@@ -216,7 +216,7 @@ class Breaking(MemoryRecorder):
 # where the item goes away; rows kept; words of the reason; status and rows of the journal, and whether it is open
 GONE = {
     "at its beginning": ("begin", 0, "No item could be made for GB1 L1 vibrational", ("fault", 0, False)),
-    "at the first row": (0, 1, "its 1 rows are kept in the journal and can be recovered", ("fault", 1, True)),
+    "at the first row": (0, 1, "its 1 row is kept in the journal and can be recovered", ("fault", 1, True)),
     "in the middle": (2, 3, "further (its item was deleted); its 3 rows are kept in the journal", ("fault", 3, True)),
     "at the last row": (4, 5, "its 5 rows are kept in the journal", ("fault", 5, True)),
     "at its end": ("finish", 5, "could not be stored completely (its item was deleted)", ("fault", 5, True)),
