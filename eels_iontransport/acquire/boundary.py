@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 
 from ..data.geometry import Point
@@ -103,13 +104,18 @@ class Boundary:
             self.retaken += 1
         return kept
 
-    def correction_nm(self) -> tuple[float, float]:
-        """(y, x) to add to places of the plan now."""
-        return self.drift.correction_nm() if self.drift is not None else (0.0, 0.0)
+    def correction_nm(self, ahead_s: float = 0.0) -> tuple[float, float]:
+        """(y, x) to add to places of the plan now, or so many seconds ahead."""
+        return self.drift.correction_nm(ahead_s) if self.drift is not None else (0.0, 0.0)
 
     def motion_nm(self, seconds: float) -> tuple[float, float]:
         """(y, x) by which the specimen will move in so many seconds from now, as far as that is known."""
         return self.drift.during(seconds) if self.drift is not None else (0.0, 0.0)
+
+    @property
+    def still_s(self) -> float:
+        """How long the specimen may be taken to stay in place."""
+        return self.drift.still_s if self.drift is not None else math.inf
 
     def note(self, place: Point, drift_nm: tuple[float, float], age_s: float = 0.0) -> RowNote:
         """The note of a row that ended so long ago."""

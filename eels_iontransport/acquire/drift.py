@@ -17,6 +17,8 @@ _KEPT = 8  # images that the rate is fitted to, at most
 _BAD_FIT = 0.01  # a fit that chance makes worse less often than this is no straight line
 _SIGNIFICANT = 2.0  # standard deviations that a rate needs to be followed between images
 _SIGNIFICANT_BENT = 3.0  # the same where the last three places are no straight line, so that a jump is not followed
+_SIGNIFICANT_FAR = 5.0  # the same to be followed over longer than the images have been apart so far
+_TRUSTED_NM = 0.1  # or an error of the rate that moves places by no more than this
 _FLOOR_NM = 0.01  # of the deviation of an image, beside its noise: distortions of the scan
 _SLACK_NM = 0.3  # that the specimen may jump beside its drift
 
@@ -57,8 +59,13 @@ class _Fit:
     significant: float = _SIGNIFICANT  # standard deviations from which the rate is followed
 
     @property
+    def significance(self) -> float:
+        """Standard deviations by which the rate differs from none."""
+        return math.sqrt(float(self.rate @ np.linalg.pinv(self.rate_covariance) @ self.rate))
+
+    @property
     def is_followed(self) -> bool:
-        return float(self.rate @ np.linalg.pinv(self.rate_covariance) @ self.rate) > self.significant**2
+        return self.significance > self.significant
 
 
 class DriftLock:
@@ -99,15 +106,23 @@ class DriftLock:
     def correction_at(self, time_s: float) -> tuple[float, float]:
         """(y, x) to add to places of the plan at a time, by the rate of the last images where they tell one.
 
-        The rate is followed as long after the last image as that came after the one before it, and no further.
+        The rate is followed for half as long again as the images are apart, and no further.
         """
         fit, last = self._fit, self._times[-1]
         if fit is None or not self._settings.predict or not fit.is_followed:
             y, x = self._places[-1]
             return float(y), float(x)
-        horizon = last + 1.5 * (last - self._times[-2])
-        y, x = fit.at + fit.rate * (min(time_s, horizon) - fit.time_s)
+        until = min(time_s, last + 1.5 * self._interval_s(fit))
+        y, x = fit.at + fit.rate * (until - fit.time_s)
         return float(y), float(x)
+
+    def _interval_s(self, fit: _Fit) -> float:
+        """How far apart the images are: that of the plan where the rate is known well enough, else that of the last."""
+        last = self._times[-1] - self._times[-2]
+        planned = self._settings.every_s
+        error_nm = math.sqrt(float(np.linalg.eigvalsh(fit.rate_covariance)[-1])) * 1.5 * planned
+        trusted = error_nm < _TRUSTED_NM or fit.significance > _SIGNIFICANT_FAR
+        return max(last, planned) if trusted else last
 
     @property
     def rate(self) -> Rate:

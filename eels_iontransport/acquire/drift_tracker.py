@@ -22,6 +22,7 @@ _LOG = logging.getLogger(__name__)
 ATTEMPTS = 3  # images that may be unusable in a row before a run ends
 WAIT_S = 2.0  # between two images while the run waits for the drift to fall
 LEAST_IMAGES = 3  # that the drift before the start is judged by
+STILL_NM = 0.2  # drift within which the probe is not moved during a row
 SIGMA_OF_LIMIT = 0.5  # part of the limit that the error of the drift may have when it is judged
 
 
@@ -46,9 +47,15 @@ class DriftTracker:
         self._lock = DriftLock(reference, area.width_nm / settings.pixels, settings, middle_s, area.rotation_rad)
         self._begun_s = self._last_s = clock.now_s
 
-    def correction_nm(self) -> tuple[float, float]:
-        """(y, x) to add to the places of the plan now."""
-        return self._lock.correction_at(self._clock.now_s)
+    def correction_nm(self, ahead_s: float = 0.0) -> tuple[float, float]:
+        """(y, x) to add to the places of the plan now, or so many seconds ahead."""
+        return self._lock.correction_at(self._clock.now_s + ahead_s)
+
+    @property
+    def still_s(self) -> float:
+        """How long the specimen takes to drift by STILL_NM, as far as its drift is followed."""
+        speed = math.hypot(*self.during(1.0))
+        return STILL_NM / speed if speed > 0 else math.inf
 
     @property
     def rate_nm_per_min(self) -> float:
@@ -74,7 +81,7 @@ class DriftTracker:
             if not problem:
                 return
             _LOG.info("A drift image was not used: %s", problem)
-        raise MicroscopeFault(f"The drift could not be followed any further. {problem}")
+        raise MicroscopeFault(f"The drift could not be followed any further: {problem[:1].lower()}{problem[1:]}")
 
     def wait_until_slow(self, reporter: Reporter, look: Callable[[], None]) -> None:
         """Take images by `look` until the drift is below its limit, or the operator wants to start anyway.

@@ -71,8 +71,6 @@ class ParkedRows:
                 given += count
             self._reporter.report()
             missing -= given
-            if given < asked:
-                raise Aborted
 
     def _take_row(self, place: Point, offsets: tuple[float, ...]) -> None:
         frames = self._step.frames // len(offsets)
@@ -94,8 +92,7 @@ class ParkedRows:
             drift = self._boundary.correction_nm()
             taken: list[Frames] = []
             for offset in offsets:
-                self._go(place, offset)
-                taken += self._expose(frames)
+                taken += self._expose(place, offset, frames)
                 if self._orders.is_aborted:
                     break
             if not taken:
@@ -104,9 +101,12 @@ class ParkedRows:
             if kept is not None:
                 return kept, drift
 
-    def _go(self, place: Point, offset_nm: float) -> None:
-        """To a place of the plan where it is now. Raises MicroscopeFault where it has left the field."""
-        now = moved(place, self._boundary.correction_nm())
+    def _go(self, place: Point, offset_nm: float, exposure_s: float) -> None:
+        """To a place of the plan where it will be in the middle of an exposure.
+
+        Raises MicroscopeFault where that has left the field.
+        """
+        now = moved(place, self._boundary.correction_nm(self._settle_s + 0.5 * exposure_s))
         if offset_nm and self._plan.line is not None:
             now = moved(now, across(self._plan.line, offset_nm))
         if not self._field.contains(now) and self._field.contains(place):
@@ -114,13 +114,15 @@ class ParkedRows:
         self._microscope.set_probe(now)
         self._orders.wait(self._clock, self._settle_s)
 
-    def _expose(self, count: int) -> list[Frames]:
-        """So many frames, in parts that the host survives; fewer when aborted."""
-        chunk = _chunk(SUM_CHUNK_S, self._step.exposure_s)
+    def _expose(self, place: Point, offset_nm: float, count: int) -> list[Frames]:
+        """So many frames at an offset from a place, in parts that the host survives and in which the specimen stays
+        in place; fewer when aborted."""
+        chunk = _chunk(min(SUM_CHUNK_S, self._boundary.still_s), self._step.exposure_s)
         parts: list[Frames] = []
         missing = count
         while missing and not self._orders.is_aborted:
             asked = min(chunk, missing)
+            self._go(place, offset_nm, asked * self._step.exposure_s)
             frames = self._microscope.acquire_frames(self._step.exposure_s, asked)
             given = len(frames.counts)
             if given > asked or (given < asked and not self._orders.is_aborted):

@@ -119,13 +119,31 @@ def test_a_rate_needs_two_images():
     assert bench.lock.rate_nm_per_min == pytest.approx(0.5, abs=0.3)
 
 
-def test_the_rate_is_followed_no_further_than_the_images_reach():
-    bench = Bench(fast, 5005)
-    for t in (5.0, 10.0):
+@pytest.mark.parametrize(
+    ("path", "times", "until_s"),
+    [
+        (fast, (5.0, 10.0), 17.5),  # half as long again as the images are apart
+        (fast, (0.3, 0.6), 15.6),  # the plan's 10 s, as the drift is far above its error
+        (fast, (20.0, 40.0), 70.0),
+    ],
+)
+def test_the_rate_is_followed_no_further_than_the_images_reach(path, times, until_s):
+    bench = Bench(path, 5005, every_s=10.0 if times[0] < 1 else 0.0)
+    for t in times:
         bench.look(t)
-    later = bench.lock.correction_at(17.5)
-    assert later == pytest.approx(fast(17.5), abs=0.3)
-    assert bench.lock.correction_at(1000.0) == later
+    last = bench.lock.correction_at(until_s)
+    assert bench.lock.correction_at(until_s - 0.3) != last
+    assert bench.lock.correction_at(1000.0) == last
+
+
+def test_a_rate_from_images_that_are_close_in_time_is_not_followed_far():
+    """Of a specimen that is still: noise over 0.2 s looks like a drift that would carry far in 10 s."""
+    worst = 0.0
+    for seed in range(5000, 5030):
+        bench = Bench(still, seed, every_s=10.0)
+        bench.look(0.2)
+        worst = max(worst, bench.residual(10.2))
+    assert worst < 0.15
 
 
 @pytest.mark.parametrize("rotation", [0.0, 0.7, -2.0])
