@@ -82,6 +82,22 @@ def test_a_strip_spreads_frames_and_passes_over_its_width():
     np.testing.assert_allclose(recorder.sinks[0].spectra().passes[:, 0, 0], [-100.0, 100.0])
 
 
+@pytest.mark.parametrize("nth, rows", [(2, 0), (6, 2), (20, 9)])
+def test_a_row_that_an_abort_cuts_short_is_none(nth, rows):
+    microscope, recorder = FakeMicroscope(), MemoryRecorder()
+    runner = Runner(microscope, recorder, site(), clock=microscope.clock)
+    microscope.hook = at("frames", nth, lambda event, microscope: runner.abort())
+    outcome = runner.run(line_plan(passes=2, frames=2, strip_nm=4.0))
+    assert outcome.ending is Ending.ABORTED and outcome.steps[0].rows_valid == rows
+    assert [sink.record.rows_valid for sink in recorder.sinks] == ([rows] if rows else [])
+
+
+def test_the_probe_settles_at_each_place():
+    microscope = FakeMicroscope()
+    Runner(microscope, MemoryRecorder(), site(probe_settle_s=0.5), clock=microscope.clock).run(line_plan())
+    assert microscope.clock.now_s == pytest.approx(15 * 0.51)
+
+
 def test_a_strip_of_a_scan_has_one_place_for_each_pass():
     microscope = FakeMicroscope()
     run(microscope, line_plan(Engine.SYNCHRONIZED, passes=4, strip_nm=4.0))

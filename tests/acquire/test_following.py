@@ -101,11 +101,12 @@ def test_images_are_taken_when_they_are_due_also_inside_a_line(case):
     assert len(inside) >= 9 and max(inside) <= rows
 
 
-def test_the_same_line_is_found_again_for_the_next_setting():
+@pytest.mark.parametrize("drift", [DRIFT, replace(DRIFT, every_s=0.0, every_rows=1000)])
+def test_the_same_line_is_found_again_for_the_next_setting(drift):
     settings = {name: replace(entry, settle_s=60.0) for name, entry in site().settings.items()}
     microscope = FakeMicroscope(drift_nm_per_s=(0.02, 0.02))
     steps = tuple(replace(step, exposure_s=0.1) for step in plan().steps)
-    outcome, recorder, _ = run(microscope, line_plan(steps=steps), the_site=site(settings=settings))
+    outcome, recorder, _ = run(microscope, line_plan(steps=steps, drift=drift), the_site=site(settings=settings))
     assert outcome.ending is Ending.COMPLETE
     for sink in (2, 3, 4):
         frames = recorder.sinks[sink].record.frames
@@ -180,7 +181,7 @@ def test_drift_that_cannot_be_followed_ends_the_run_and_keeps_the_rows(change, w
     if change is far and nth == 1:
         return  # a specimen that is elsewhere from the start is where it is
     assert outcome.ending is Ending.FAULT and microscope.is_home()
-    assert outcome.reason.startswith("The drift could not be followed any further. ")
+    assert outcome.reason.startswith("The drift could not be followed any further: ")
     rows = sum(step.rows_valid for step in outcome.steps)
     assert rows == (recorder.sinks[0].record.rows_valid if recorder.sinks else 0) and (rows > 0) == (nth == 6)
     fresh = FakeMicroscope()

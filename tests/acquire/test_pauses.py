@@ -124,6 +124,7 @@ def test_a_lost_beam_pauses_the_run_and_no_row_without_it_is_kept(case, engine):
     assert outcome.ending is Ending.COMPLETE and microscope.is_home()
     assert outcome.retaken == retaken
     for sink in recorder.sinks:
+        assert sink.record.beam_current_pa == pytest.approx(20.0)
         assert (sink.spectra().counts[:, 0] != 0).all()
         assert all(note.beam_current_pa == pytest.approx(20.0) for note in sink.notes)
     if retaken:
