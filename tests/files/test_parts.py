@@ -176,7 +176,7 @@ def test_the_record_and_rows_never_taken_hold_for_passes_too():
     assert untold.valid.tolist() == [True, True, False, False]
 
 
-PLANNED = dict(rows_planned=12, passes=3, frames=5, saturation_level=100.0)
+PLANNED = {"rows_planned": 12, "passes": 3, "frames": 5, "saturation_level": 100.0}
 
 
 @pytest.mark.parametrize(
