@@ -95,17 +95,22 @@ def _entries(window: DocumentController.DocumentController) -> list[menu.Entry]:
         menu.SEPARATOR,
         entry("Results Workspace", _show),
         menu.SEPARATOR,
-        entry("Acquire", _acquire, keys="Ctrl-Shift-I"),
+        entry("Acquire or Resume", _acquire, keys="Ctrl-Shift-I"),
+        entry("Pause", _pause, keys="Ctrl-Shift-U"),
         entry("Abort", _abort),
         entry("Recover Unfinished Acquisitions", _recover),
     ]
 
 
 def _acquire(window: DocumentController.DocumentController) -> None:
-    """As the panel's button; the panel, which says what stands in the way, is shown."""
+    """As the panel's button, or Resume where the run is paused; the panel, which says what stands in the way, is shown."""
     panel = find_panel(window)
     panel.show()
-    panel.handler.acquire_clicked(None)
+    panel.handler.acquire_key_pressed()
+
+
+def _pause(window: DocumentController.DocumentController) -> None:
+    find_panel(window).handler.pause_key_pressed()
 
 
 def _abort(window: DocumentController.DocumentController) -> None:

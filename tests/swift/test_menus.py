@@ -57,11 +57,13 @@ def select(doc, monkeypatch, *items) -> None:
 def test_every_recipe_has_an_entry(entries):
     recipes = [recipe.title for recipe in materials.available()]
     titles = [f"{action} with {title}" for action in ("Analyze", "Map Peaks") for title in recipes]
-    assert list(entries) == [*titles, "Results Workspace", "Acquire", "Abort", "Recover Unfinished Acquisitions"]
+    assert list(entries) == [
+        *titles, "Results Workspace", "Acquire or Resume", "Pause", "Abort", "Recover Unfinished Acquisitions",
+    ]  # fmt: skip
 
 
 def test_acquiring_without_the_panel_is_said(entries, said):
-    entries["Acquire"].callback()
+    entries["Acquire or Resume"].callback()
     entries["Abort"].callback()
     assert len(said) == 2 and all(sentence.startswith("The panel is not there") for sentence in said)
 

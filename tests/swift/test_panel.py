@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 
 pytest.importorskip("nion.instrumentation")
@@ -13,11 +14,15 @@ pytest.importorskip("nion.instrumentation")
 from nion.swift.model import Graphics
 from nion.utils import Geometry
 
+from eels_iontransport.acquire.journal import JournalRecorder
+from eels_iontransport.acquire.memory import MemoryRecorder
+from eels_iontransport.acquire.port import RowNote
 from eels_iontransport.data.record import Record, Role, Status
+from eels_iontransport.data.spectrum import EnergyAxis
 from eels_iontransport.simulation.mishaps import Mishaps
 from eels_iontransport.simulation.specimen import SURVEY_NM
 from nionswift_plugin.iontransport import results
-from nionswift_plugin.iontransport.host import places, workspaces
+from nionswift_plugin.iontransport.host import places, recovery, workspaces
 from nionswift_plugin.iontransport.panel.model import Presentation, present
 from nionswift_plugin.iontransport.panel.panel import PANEL_ID, IonTransportPanel
 from nionswift_plugin.iontransport.panel.situation import State
@@ -258,6 +263,134 @@ def test_short_frames_are_scanned(desk):
     desk.run_to_the_end()
     assert desk.shown.state is State.DONE, desk.shown.state_text
     assert desk.items(Role.VALENCE)[0].data_shape[:2] == (4, PIXELS)
+
+
+def test_more_passes_and_a_step_again_join_the_session_of_the_line(desk):
+    desk.ready()
+    desk.handler.rows.valence.chosen = False
+    desk.run_to_the_end()
+    first = desk.controller.last_run
+    shown = desk.shown
+    assert shown.follow_up_enabled and shown.passes_enabled
+    assert shown.steps == ["Vacuum ZLP", "Aloof", "Vibrational", "Core loss"] and desk.handler.redo_index == 3
+    desk.handler.more_passes = "2"
+    desk.handler.passes_clicked(None)
+    desk.idle()
+    assert desk.shown.state is State.DONE, desk.shown.hint
+    line, more = desk.items(Role.VIBRATIONAL)
+    assert more.title == "GB1 L1 vibrational (2)" and record_of(more).passes == 2
+    assert desk.controller.last_run.session_items() == {**first.items(), Role.VIBRATIONAL: more}
+    desk.handler.redo_clicked(None)
+    desk.idle()
+    assert desk.items(Role.VIBRATIONAL)[2].title == "GB1 L1 vibrational (3)" and line.title == "GB1 L1 vibrational"
+    desk.handler.redo_index = 7
+    desk.handler.redo_clicked(None)
+    assert desk.shown.hint == "Redo: choose a step of the last run."
+    desk.handler.more_passes = "many"
+    desk.handler.passes_clicked(None)
+    assert desk.shown.hint == "Passes: 'many' is not a whole number of passes, such as 4."
+
+
+def test_the_step_that_broke_off_is_offered_again(desk):
+    desk.ready()
+    desk.handler.rows.vibrational.frames = "100"
+    desk.acquire()
+    desk.pump(lambda: desk.row(Role.VIBRATIONAL) > 0)
+    desk.handler.abort_clicked(None)
+    desk.idle()
+    assert desk.shown.steps[desk.handler.redo_index] == "Vibrational" and "Core loss" not in desk.shown.steps
+    desk.handler.redo_clicked(None)
+    desk.pump(lambda: desk.row(Role.VIBRATIONAL) > 0)
+    desk.handler.abort_clicked(None)
+    desk.idle()
+    titles = [item.title for item in desk.items(Role.VIBRATIONAL)]
+    assert titles[0].startswith("GB1 L1 vibrational (") and titles[1].startswith("GB1 L1 vibrational (2) (")
+
+
+def test_the_next_boundary_keeps_the_plan_and_counts_on(desk):
+    desk.ready()
+    desk.handler.rows.core_loss.chosen = False
+    desk.run_to_the_end()
+    desk.handler.next_clicked(None)
+    shown = desk.shown
+    assert desk.handler.name == "GB2" and shown.places_text == "Nothing placed yet." and not shown.follow_up_text
+    assert not desk.handler.rows.core_loss.chosen and desk.handler.rows.vibrational.frames == "2"
+    desk.place()
+    desk.run_to_the_end()
+    assert desk.shown.state is State.DONE and desk.items(Role.VIBRATIONAL)[1].title == "GB2 L1 vibrational"
+
+
+def test_test_frames_of_every_setting_say_the_longest_exposure_and_leave_nothing(desk):
+    desk.ready()
+    before, items = desk.lab.state(), list(desk.lab.document_model.data_items)
+    desk.handler.test_clicked(None)
+    assert desk.shown.hint == "Taking test frames." and not desk.shown.acquire_enabled and desk.shown.abort_enabled
+    desk.idle()
+    shown = desk.shown
+    lines = shown.advice_text.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["Vibrational", "Valence", "Core loss"]
+    assert all("peak" in line and "at most" in line for line in lines), lines
+    assert shown.beam_text.startswith("ZLP ") and "peak" in shown.beam_text and shown.beam_text.endswith("20 pA")
+    assert desk.lab.state() == before and list(desk.lab.document_model.data_items) == items
+    assert shown.state is State.READY and shown.hint == ""
+    desk.run_to_the_end()
+
+
+def test_a_test_frame_without_a_survey_is_taken_in_the_present_setting(desk):
+    desk.handler.test_clicked(None)
+    desk.idle()
+    assert desk.shown.advice_text.startswith("Vibrational: "), desk.shown.hint
+    assert "\n" not in desk.shown.advice_text
+
+
+def test_what_a_dead_program_has_left_is_offered_once(lab, monkeypatch):
+    folder = recovery.journal_folder(lab.document_model)
+    _leave_behind(folder, lab)
+    desk = Desk(lab)
+    shown = desk.shown
+    assert shown.leftover.startswith("GB1 L1 vibrational of ") and "3 of 6 rows can be recovered." in shown.leftover
+    desk.handler.recover_clicked(None)
+    assert desk.shown.leftover == "" and record_of(desk.items(Role.VIBRATIONAL)[0]).rows_valid == 3
+    desk.close()
+    desk = Desk(lab)
+    assert desk.shown.leftover == ""
+    _leave_behind(folder, lab)
+    desk.close()
+    desk = Desk(lab)
+    assert desk.shown.leftover
+    desk.handler.dismiss_clicked(None)
+    assert desk.shown.leftover == "" and len(desk.items(Role.VIBRATIONAL)) == 1
+    assert recovery.recoverable(lab.document_model) == []
+    desk.close()
+
+
+def _leave_behind(folder, lab) -> None:
+    """A journal as a killed program leaves it: three of six rows, and nobody who holds it."""
+    plan = lab.line_plan()
+    record = Record(
+        role=Role.VIBRATIONAL, status=Status.RUNNING, rows_planned=6, rows_valid=0, exposure_s=0.1, frames=2,
+        plan=plan.to_data(),
+    )  # fmt: skip
+    sink = JournalRecorder(folder, MemoryRecorder()).begin(
+        record, EnergyAxis(-0.2, 4e-4, 2048), 1.0, "GB1 L1 vibrational"
+    )
+    for index in range(3):
+        sink.write(index, np.full(2048, float(index)), RowNote("2026-11-28T22:14:00+00:00"))
+    sink._journal._files.close()
+    sink._journal._claim.release()
+
+
+def test_the_operator_is_told_of_a_fault_once(lab):
+    told = []
+    desk = Desk(lab)
+    desk.controller._on_news = told.append
+    desk.ready()
+    desk.lab.microscope.suffer(Mishaps(camera_fault_at=2))
+    desk.acquire()
+    desk.idle()
+    desk.pump()
+    assert desk.shown.state is State.FAULT and told == [desk.shown.state_text]
+    desk.close()
 
 
 def test_a_second_acquire_changes_nothing(desk):

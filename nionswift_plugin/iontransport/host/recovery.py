@@ -32,6 +32,11 @@ def journal_folder(document_model: DocumentModel.DocumentModel) -> Path:
     return next((folder for folder in folders[:-1] if _can_be_written(folder)), folders[-1])
 
 
+def journal_place(document_model: DocumentModel.DocumentModel) -> Path:
+    """The folder in which that of the journals lies or would lie; nothing is made."""
+    return _folders(document_model)[0].parent
+
+
 def description(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """What the journal of a step keeps for its item: metadata of the instrument, and of sample and site."""
     return {"metadata": dict(metadata), "session": ApplicationData.get_session_metadata_dict()}

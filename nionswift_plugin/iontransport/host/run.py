@@ -13,7 +13,7 @@ from eels_iontransport.acquire.disk import free_bytes
 from eels_iontransport.acquire.journal import JournalRecorder
 from eels_iontransport.acquire.outcome import OnProgress, Outcome
 from eels_iontransport.acquire.plan import Plan
-from eels_iontransport.acquire.port import MicroscopeFault
+from eels_iontransport.acquire.port import MicroscopeFault, Recorder
 from eels_iontransport.acquire.runner import Runner
 from eels_iontransport.acquire.site import Site
 from eels_iontransport.acquire.thread import OnDone, RunHandle, start_in_thread
@@ -26,7 +26,7 @@ from .instrument import SwiftMicroscope, missing
 from .main_thread import MainThread
 from .probe import scan_field
 
-__all__ = ["SwiftRun", "between_runs", "missing", "scan_field", "start_run"]
+__all__ = ["SwiftRun", "between_runs", "missing", "scan_field", "start_run", "start_unrecorded"]
 
 _POLL_S = 0.005
 _UNDER_WAY = "A run is under way already; wait for its end or abort it."
@@ -38,7 +38,7 @@ _others = 0  # who use the microscope between runs
 class SwiftRun:
     """A run under way, or ended."""
 
-    def __init__(self, handle: RunHandle, recorder: ItemRecorder, main_thread: MainThread) -> None:
+    def __init__(self, handle: RunHandle, recorder: ItemRecorder | None, main_thread: MainThread) -> None:
         self._handle = handle
         self._recorder = recorder
         self._main_thread = main_thread
@@ -54,7 +54,8 @@ class SwiftRun:
 
     def items(self) -> dict[Role, DataItem.DataItem]:
         """The items made so far that still exist, by role. Main thread."""
-        return {role: item for role, item in self._recorder.items.items() if not item._closed}
+        items = self._recorder.items if self._recorder is not None else {}
+        return {role: item for role, item in items.items() if not item._closed}
 
     def abort(self) -> None:
         """End the run as soon as the camera can; returns at once."""
@@ -98,12 +99,7 @@ def start_run(
     field: that of the survey on which the plan's places were marked. on_progress and on_done are called from the run's
     thread, on_item on the main one. Raises MicroscopeFault where a run is under way: there is one microscope.
     """
-    global _current
-    with _lock:
-        if _current is not None and _current.is_running:
-            raise MicroscopeFault(_UNDER_WAY)
-        if _others:
-            raise MicroscopeFault("A test frame is being taken; start when it is there.")
+    with _starting():
         main_thread = MainThread(document_model)
         microscope = SwiftMicroscope(site, field, main_thread)
         recorder = ItemRecorder(document_model, main_thread, microscope.metadata, on_item)
@@ -111,9 +107,43 @@ def start_run(
         folder = recovery.journal_folder(document_model)
         journal = JournalRecorder(folder, recorder, lambda: recovery.description(microscope.metadata()))
         runner = Runner(microscope, journal, site, free_bytes=lambda: free_bytes(folder), journal=lambda: str(folder))
-        handle = start_in_thread(runner, plan, on_progress, on_done)
-        _current = SwiftRun(handle, recorder, main_thread)
-        return _current
+        return _started(SwiftRun(start_in_thread(runner, plan, on_progress, on_done), recorder, main_thread))
+
+
+def start_unrecorded(
+    document_model: DocumentModel.DocumentModel,
+    plan: Plan,
+    site: Site,
+    recorder: Recorder,
+    *,
+    field: Field | None,
+    on_progress: OnProgress | None = None,
+) -> SwiftRun:
+    """As `start_run`, for what is only to be looked at: without journal and items; rows go to `recorder`.
+
+    Raises MicroscopeFault where a run is under way.
+    """
+    with _starting():
+        main_thread = MainThread(document_model)
+        runner = Runner(SwiftMicroscope(site, field, main_thread), recorder, site)
+        return _started(SwiftRun(start_in_thread(runner, plan, on_progress), None, main_thread))
+
+
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    """While a run is started: no other one is, and none is under way. Raises MicroscopeFault."""
+    with _lock:
+        if _current is not None and _current.is_running:
+            raise MicroscopeFault(_UNDER_WAY)
+        if _others:
+            raise MicroscopeFault("A test frame is being taken; start when it is there.")
+        yield
+
+
+def _started(run: SwiftRun) -> SwiftRun:
+    global _current
+    _current = run
+    return run
 
 
 @contextlib.contextmanager

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import replace
 
 from nion.swift.model import DataItem, DocumentModel
 
-from eels_iontransport import materials
-from eels_iontransport.acquire import estimate
+from eels_iontransport.acquire import estimate, follow_ups
 from eels_iontransport.acquire.plan import Plan
 from eels_iontransport.acquire.port import MicroscopeFault
+from eels_iontransport.acquire.site import Site
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.geometry import Field
-from eels_iontransport.wording import Roles
 
+from . import recipes
 from .form import Form, count_or_none, field_nm, scanned
-from .microscopes import describe_microscope, missing
-from .model import all_blockers
+from .lab import Lab
+from .leftovers import Leftovers
+from .model import Presentation, all_blockers
+from .news import News
+from .run_control import RunControl
 from .runs import Run
-from .sentences import ended
-from .sites import chosen_site, mismatch
-from .situation import Ended, Microscope, Situation, State
+from .situation import Situation
 from .surveys import DETAIL, OVERVIEW, Surveys
 
 _LOG = logging.getLogger(__name__)
-
-ASK_MICROSCOPE_S = 1.0  # how often an idle panel asks what the microscope lacks
 
 
 class Controller:
@@ -38,41 +38,41 @@ class Controller:
         self,
         document_model: DocumentModel.DocumentModel,
         on_new_item: Callable[[DataItem.DataItem], object] = lambda item: None,
-        on_fault: Callable[[str], object] = lambda sentence: None,
+        on_news: Callable[[str], object] = lambda sentence: None,
     ) -> None:
         self.document_model = document_model
-        self.site, self._site_problem = chosen_site()
-        self._on_fault = on_fault
-        self.materials = _materials()
+        self._lab = Lab(document_model)
+        self._on_news = on_news
+        self._news = News()
+        self.materials = recipes.titles()
         self.form = Form()
+        self.more_passes = "4"  # as typed beside + Passes
         self.surveys = Surveys(document_model, on_new_item)
-        self._run: Run | None = None
-        self._last: Run | None = None  # the run whose readout is shown
-        self._ended: Ended | None = None
+        self.leftovers = Leftovers(document_model, on_new_item)
+        self.runs = RunControl(document_model, self._lab.site)
         self._notice = ""
-        self._roles = _roles(self.form.material)
-        self._microscope: Microscope | None = None
-        self._missing: tuple[str, ...] = ()
-        self._asked = -ASK_MICROSCOPE_S
+        self._roles = recipes.roles(self.form.material)
         self._is_closed = False
 
     def close(self) -> None:
         """The window closes: a run is aborted, its rows are kept. May be called twice."""
         self._is_closed = True
         self.surveys.close()
-        if self._run is not None:
-            self._run.close()
-            self._run = None
+        self.runs.close()
+
+    @property
+    def site(self) -> Site:
+        return self._lab.site
 
     @property
     def is_busy(self) -> bool:
-        """A survey image or a run is being taken."""
-        return self._run is not None or self.surveys.is_busy
+        """A survey image, a test frame or a run is being taken."""
+        return self.runs.is_busy or self.surveys.is_busy
 
     @property
     def last_run(self) -> Run | None:
         """The run under way, or the last one."""
-        return self._last
+        return self.runs.last
 
     # -- what the panel shows
 
@@ -84,38 +84,46 @@ class Controller:
         if outcome is not None:
             self._notice = outcome
         self.surveys.follow()
-        if self._run is not None and self._run.poll() and self._run.outcome is not None:
-            self._ended = ended(self._run.outcome, datetime.now().strftime("%H:%M"))
-            self._run = None
-            if self._ended.state is State.FAULT:
-                self._on_fault(self._ended.sentence)
-        if self._last is not None and self._last.notice:
-            self._notice = self._last.notice
-        now = time.monotonic()
-        if now - self._asked >= ASK_MICROSCOPE_S and self._run is None and not self.surveys.is_busy:
-            self._ask_microscope()
-            self._asked = now
+        outcome = self.runs.poll()
+        if outcome is not None:
+            self._notice = outcome
+        if not self.is_busy:
+            self._lab.ask_now_and_then()
+
+    def tell(self, shown: Presentation) -> None:
+        """What an operator who is not at the panel has to know of what it shows."""
+        if self._news.heard(shown.state, self.runs.is_pausing, time.monotonic()):
+            self._on_news(shown.state_text)
 
     def situation(self) -> Situation:
         """Everything known now."""
         plan, problems = self.form.plan(self.surveys.places(), self.site)
+        runs = self.runs
+        run, last, following = runs.run, runs.last, runs.following
         return Situation(
-            microscope=self._microscope,
+            microscope=self._lab.microscope,
             surveys=self.surveys.surveys(),
             places=self.surveys.notes(count_or_none(self.form.pixels)),
             estimate=self._estimate(plan),
+            free_bytes=self._lab.free_bytes,
+            scanned=scanned(plan) if plan is not None else (),
             blockers=problems or self._blockers(plan),
             is_surveying=self.surveys.is_busy,
-            progress=self._run.progress if self._run is not None else None,
-            is_running=self._run is not None,
-            stopping=self._run is not None and self._run.stopping,
-            pausing=self._run is not None and self._run.pausing,
-            zero=self._run.zero if self._run is not None else None,
-            scanned=scanned(plan) if plan is not None else (),
-            ended=self._ended,
+            is_testing=runs.is_testing,
+            is_running=run is not None,
+            progress=run.progress if run is not None else None,
+            stopping=run is not None and run.stopping,
+            pausing=runs.is_pausing,
+            zero=runs.zero,
+            exposure_advice="\n".join(runs.found.advice),
+            drift_nm_per_min=last.drift_nm_per_min if last is not None else math.nan,
+            ended=runs.ended,
+            steps=following.steps if following is not None else (),
+            has_line_steps=following is not None and following.has_line,
+            leftover=self.leftovers.text,
             roles=self._roles,
-            readout=self._last.readout() if self._last is not None else None,
-            provisional=self._last is not None and self._last.is_provisional,
+            readout=last.readout() if last is not None else None,
+            provisional=last is not None and last.is_provisional,
             notice=self._notice,
         )
 
@@ -125,31 +133,24 @@ class Controller:
         return ((situation.notice,) if situation.notice else ()) + all_blockers(situation)
 
     def _estimate(self, plan: Plan | None) -> estimate.Estimate | None:
-        current = self._microscope.beam_current_pa if self._microscope else None
+        current = self._lab.microscope.beam_current_pa if self._lab.microscope else None
         return estimate.estimate(plan, self.site, current) if plan is not None and plan.steps else None
 
     def _blockers(self, plan: Plan | None) -> tuple[str, ...]:
         if plan is None:
             return ()
         field = self._field()
-        return (*self._missing, *(plan.check(field, self.site) if field is not None else ()))
+        return (*self._lab.missing, *(plan.check(field, self.site) if field is not None else ()))
 
     def _field(self) -> Field | None:
         return self.surveys.run_field(self.surveys.places())
-
-    def _ask_microscope(self) -> None:
-        self._microscope = describe_microscope(self.site)
-        self._missing = ()
-        if self._microscope is not None:
-            problem = self._site_problem or mismatch(self.site, self._microscope.name)
-            self._missing = (*missing(), *([problem] if problem else []))
 
     # -- what the operator does
 
     def edit(self, form: Form) -> None:
         """The form as it is after something was typed."""
         if form.material != self.form.material:
-            self._roles = _roles(form.material)
+            self._roles = recipes.roles(form.material)
         self.form = form
         self._changed()
 
@@ -186,48 +187,100 @@ class Controller:
         if self.is_busy:
             return
         self._changed()
-        self._ask_microscope()
+        self._lab.ask()
         plan, problems = self.form.plan(self.surveys.places(), self.site)
         field = self._field()
-        if plan is None or problems or self._microscope is None or field is None or self._blockers(plan):
+        if plan is None or problems or self._lab.microscope is None or field is None or self._blockers(plan):
             return
+        self._try(lambda: self.runs.start(plan, field))
+
+    def take_more_passes(self) -> None:
+        """More passes of the line of the last run, at the same places."""
+        self._follow(lambda: self.runs.more_passes(self.more_passes))
+
+    def redo(self) -> None:
+        """The chosen step of the last run once more."""
+        self._follow(self.runs.redo)
+
+    def _follow(self, plan_of: Callable[[], Plan | None]) -> None:
+        """Run a plan that follows from the last one, in its field and as a part of its session."""
+        if self.is_busy:
+            return
+        self._changed()
+        self._lab.ask()
+        self._try(lambda: self._start_following(plan_of()))
+
+    def _start_following(self, plan: Plan | None) -> None:
+        last = self.runs.last
+        if plan is None or last is None:
+            return
+        stops = (*self._lab.missing, *plan.check(last.field, self.site))
+        if stops:
+            raise UnusableInput(stops[0])
+        self.runs.start(plan, last.field, last.session_items())
+
+    def next_boundary(self) -> None:
+        """The same plan for another place: the name counts on, the marks are taken away."""
+        if self.is_busy:
+            return
+        self._changed()
+        self.runs.following = None
+        self.surveys.clear()
+        self.form = replace(self.form, name=follow_ups.next_name(self.form.name.strip()))
+
+    def test_frame(self) -> None:
+        """Frames for the exposure: in each setting of the plan where its places are marked, else in the present one."""
+        if self.is_busy:
+            return
+        self._changed()
+        plan, _ = self.form.plan(self.surveys.places(), self.site)
+        self._try(lambda: self.runs.start_trial(plan, self._field()))
+
+    def _try(self, action: Callable[[], None]) -> None:
+        """What stands in the way of a start becomes the panel's hint."""
         try:
-            self._run = self._last = Run(self.document_model, plan, self.site, field)
-        except MicroscopeFault as error:
+            action()
+        except (MicroscopeFault, UnusableInput) as error:
             self._notice = str(error)
         except Exception as error:
             _LOG.exception("The run could not be started")
             self._notice = f"The run could not be started ({error})."
 
+    def recover(self) -> None:
+        """Items of what earlier runs have left."""
+        self._changed()
+        self._notice = self.leftovers.recover()
+
+    def dismiss(self) -> None:
+        """Do not offer again what earlier runs have left."""
+        self._changed()
+        self._notice = self.leftovers.dismiss()
+
     def pause_or_resume(self) -> None:
         """Pause at the end of the row, or go on."""
-        if self._run is None:
-            return
-        if self._run.pausing:
-            self._run.resume()
-        else:
-            self._run.pause()
+        self._tell_run(self.runs.resume if self.runs.is_pausing else self.runs.pause)
 
     def pause(self) -> None:
-        if self._run is not None:
-            self._run.pause()
+        self._tell_run(self.runs.pause)
 
     def proceed(self) -> None:
-        """Go on from where the run waits for the drift, or for the zero-loss peak to be checked."""
-        if self._run is not None:
-            self._run.proceed()
+        """Answer a run that waits for the drift, or for the zero-loss peak to be checked."""
+        self._tell_run(self.runs.proceed)
+
+    def abort(self) -> None:
+        """End what is under way; rows taken are kept."""
+        self._tell_run(self.runs.abort)
 
     def acquire_or_resume(self) -> None:
         """As the key says it: start a run, or go on with one that the operator has paused."""
-        if self._run is not None and self._run.pausing:
-            self._run.resume()
+        if self.runs.is_pausing:
+            self.pause_or_resume()
         else:
             self.acquire()
 
-    def abort(self) -> None:
-        """End the run; its rows are kept."""
-        if self._run is not None:
-            self._run.abort()
+    def _tell_run(self, order: Callable[[], None]) -> None:
+        self._news.touched(time.monotonic())
+        order()
 
     def _place(self, action: Callable[[], None]) -> None:
         self._changed()
@@ -236,18 +289,7 @@ class Controller:
 
     def _changed(self) -> None:
         """Something about the next run has changed: the end of the last one is no longer news."""
+        self._news.touched(time.monotonic())
         self._notice = ""
-        if self._run is None:
-            self._ended = None
-
-
-def _materials() -> list[tuple[str, str]]:
-    return [(entry.name, entry.title or entry.name) for entry in materials.available()]
-
-
-def _roles(material: str) -> Roles:
-    try:
-        recipe = materials.load(material)
-    except UnusableInput:
-        return Roles()
-    return Roles(recipe.shift_peak, recipe.ratio)
+        if self.runs.run is None:
+            self.runs.ended = None

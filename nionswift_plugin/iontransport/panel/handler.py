@@ -66,11 +66,16 @@ class PanelHandler(Declarative.Handler):
 
     def refresh(self) -> None:
         """Show the situation as it is now. Main thread."""
-        self.shown.show(present(self.controller.situation()))
+        steps = self.shown.steps
+        presentation = present(self.controller.situation())
+        self.shown.show(presentation)
+        self.controller.tell(presentation)
+        if self.shown.steps != steps:
+            self.notify_property_changed("redo_index")
 
     def announce(self) -> None:
         """The form was changed by something else than typing: show it."""
-        for name in FORM:
+        for name in (*FORM, "more_passes"):
             self.notify_property_changed(name)
         self.rows.announce()
         self.refresh()
@@ -106,6 +111,24 @@ class PanelHandler(Declarative.Handler):
         self.notify_property_changed(announced)
         self.refresh()
 
+    @property
+    def more_passes(self) -> str:
+        return self.controller.more_passes
+
+    @more_passes.setter
+    def more_passes(self, text: str | None) -> None:
+        self.controller.more_passes = text or ""
+        self.notify_property_changed("more_passes")
+
+    @property
+    def redo_index(self) -> int:
+        return self.controller.runs.redo_index
+
+    @redo_index.setter
+    def redo_index(self, index: int | None) -> None:
+        if index is not None and index >= 0:
+            self.controller.runs.redo_index = index
+
     # -- clicks
 
     def overview_clicked(self, widget: Any) -> None:
@@ -135,8 +158,35 @@ class PanelHandler(Declarative.Handler):
     def proceed_clicked(self, widget: Any) -> None:
         self._do(self.controller.proceed)
 
+    def test_clicked(self, widget: Any) -> None:
+        self._do(self.controller.test_frame)
+
+    def passes_clicked(self, widget: Any) -> None:
+        self._do(self.controller.take_more_passes)
+
+    def redo_clicked(self, widget: Any) -> None:
+        self._do(self.controller.redo)
+
+    def next_clicked(self, widget: Any) -> None:
+        self.controller.next_boundary()
+        self.announce()
+
+    def recover_clicked(self, widget: Any) -> None:
+        self._do(self.controller.recover)
+
+    def dismiss_clicked(self, widget: Any) -> None:
+        self._do(self.controller.dismiss)
+
     def abort_clicked(self, widget: Any) -> None:
         self._do(self.controller.abort)
+
+    # -- keys
+
+    def acquire_key_pressed(self) -> None:
+        self._do(self.controller.acquire_or_resume)
+
+    def pause_key_pressed(self) -> None:
+        self._do(self.controller.pause)
 
     def _do(self, action: Any) -> None:
         action()

@@ -39,3 +39,16 @@ def zero_loss(frames: Frames, site: Site) -> ZeroLoss:
     return ZeroLoss(
         read.fwhm_mev, read.fwhm_sigma_mev, read.position_mev, read.fraction_of_full_scale, saturated=read.saturated
     )
+
+
+def present_setting(site: Site) -> str:
+    """The name of the site's setting whose values the controls have now; empty where they have those of none."""
+    stem = Registry.get_component("stem_controller")
+    for name, setting in site.settings.items():
+        readings = [stem.TryGetVal(wanted.control) for wanted in setting.controls] if stem is not None else []
+        if readings and all(
+            known and value is not None and wanted.accepts(value)
+            for wanted, (known, value) in zip(setting.controls, readings)
+        ):
+            return name
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from eels_iontransport import wording
@@ -57,6 +58,13 @@ class Presentation:
     percent: int
     progress_text: str
     watch_text: str
+    advice_text: str
+    test_enabled: bool
+    follow_up_text: str
+    follow_up_enabled: bool
+    passes_enabled: bool
+    steps: list[str]
+    leftover: str
     readout: ReadoutText = field(default_factory=ReadoutText)
     provisional: str = ""
 
@@ -86,7 +94,7 @@ def present(situation: Situation) -> Presentation:
         acquire_enabled=not blockers and not busy,
         pause_text="Resume" if situation.pausing else "Pause",
         pause_enabled=running and not ending,
-        abort_enabled=running and not situation.stopping,
+        abort_enabled=(running and not situation.stopping) or situation.is_testing,
         proceed_text=PROCEED.get(state, "") if not situation.stopping else "",
         question=_question(state, situation),
         hint=hint,
@@ -94,6 +102,13 @@ def present(situation: Situation) -> Presentation:
         percent=_percent(situation),
         progress_text=_progress_text(situation),
         watch_text=sentences.watch_text(progress) if running and progress else "",
+        advice_text=situation.exposure_advice,
+        test_enabled=situation.microscope is not None and not busy,
+        follow_up_text="Follow up" if situation.steps and not running else "",
+        follow_up_enabled=bool(situation.steps) and situation.microscope is not None and not busy,
+        passes_enabled=situation.has_line_steps and situation.microscope is not None and not busy,
+        steps=list(situation.steps),
+        leftover="" if running else situation.leftover,
         readout=_readout(situation),
         provisional=sentences.provisional_text(progress) if situation.provisional else "",
     )
@@ -138,6 +153,8 @@ def _beam_text(situation: Situation) -> str:
 
 def _survey_text(situation: Situation) -> str:
     lines = [str(survey) for survey in situation.surveys if survey.exists]
+    if lines and math.isfinite(situation.drift_nm_per_min) and not situation.is_running:
+        lines[-1] += f" {DOT} {sentences.drift_text(situation.drift_nm_per_min)} in the last run"
     return "\n".join(lines) or "No survey image yet."
 
 
@@ -154,6 +171,8 @@ def _progress_text(situation: Situation) -> str:
 
 def _hint(situation: Situation, blockers: tuple[str, ...], busy: bool) -> tuple[str, str]:
     if busy:
+        if situation.is_testing:
+            return "Taking test frames.", ""
         return ("Taking the survey image.", "") if situation.is_surveying else ("", "")
     said = ((situation.notice,) if situation.notice else ()) + blockers
     return (said[0], "\n".join(said)) if said else ("", "")

@@ -32,7 +32,7 @@ class IonTransportPanel(Panel.Panel):
         self.controller = Controller(
             document_controller.document_model,
             on_new_item=lambda item: layout.show_in_empty_panel(self.document_controller, item),
-            on_fault=lambda sentence: menu.notify(TITLE, sentence),
+            on_news=lambda sentence: menu.notify(TITLE, sentence),
         )
         self.handler = PanelHandler(self.controller)
         self.widget = Declarative.DeclarativeWidget(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from nion.swift.model import DataItem, DocumentModel
@@ -29,7 +31,15 @@ CLOSE_WAIT_S = 5.0
 class Run:
     """A plan being run, in the field of a survey; `poll` until it returns True."""
 
-    def __init__(self, document_model: DocumentModel.DocumentModel, plan: Plan, site: Site, field: Field) -> None:
+    def __init__(
+        self,
+        document_model: DocumentModel.DocumentModel,
+        plan: Plan,
+        site: Site,
+        field: Field,
+        before: Mapping[Role, DataItem.DataItem] | None = None,
+    ) -> None:
+        """before: items of earlier runs on the same line, which its session has beside those of this run."""
         self.document_model = document_model
         self.plan = plan
         self.site = site
@@ -39,6 +49,7 @@ class Run:
         self.notice = ""
         self.progress: Progress | None = None
         self._zero: tuple[Frames | None, ZeroLoss | None] = (None, None)
+        self._before = dict(before or {})
         self._attached: dict[Role, DataItem.DataItem] = {}
         self._handle = host_run.start_run(document_model, plan, site, field=field, on_progress=self._follow)
 
@@ -52,6 +63,15 @@ class Run:
     def items(self) -> dict[Role, DataItem.DataItem]:
         """The items made so far that still exist."""
         return self._handle.items()
+
+    def session_items(self) -> dict[Role, DataItem.DataItem]:
+        """The newest item of each role on this line."""
+        known = self.document_model.data_items
+        return {**{role: item for role, item in self._before.items() if item in known}, **self.items()}
+
+    @property
+    def drift_nm_per_min(self) -> float:
+        return self.progress.drift_nm_per_min if self.progress is not None else math.nan
 
     def poll(self) -> bool:
         """Attach new items to the live session; True once the run has ended and the microscope is home."""
@@ -125,7 +145,7 @@ class Run:
         return not live.is_settled(self.document_model, vibrational)
 
     def _attach(self) -> None:
-        items = self.items()
+        items = self.session_items()
         if Role.VIBRATIONAL not in items or items == self._attached:
             return
         self._attached = items

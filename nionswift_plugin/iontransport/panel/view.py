@@ -15,8 +15,26 @@ from eels_iontransport.data.record import Role
 
 from . import view_run
 from .form import ROW_LABELS
-from .widgets import CONTENT, GREY, INDENT, MARGIN, WIDTH, Description, button, entry, heading, note, text, tick
+from .widgets import (
+    CONTENT,
+    GREY,
+    INDENT,
+    MARGIN,
+    TWO_LINES,
+    WIDTH,
+    Description,
+    button,
+    entry,
+    heading,
+    note,
+    text,
+    tick,
+)
 
+TEST = (
+    "Frames in each spectrometer setting of the plan, for the longest safe exposure: with the zero-loss peak in the "
+    "vacuum, of the core loss just before the line. Without a survey and marks, in the present setting as it is."
+)
 TIMES = "\N{MULTIPLICATION SIGN}"
 FRAMES = "Frames at each pixel in one pass. With one short frame, the scan runs along with the camera."
 PASSES = "How often the line is taken; passes are kept apart, and so show what the dose does."
@@ -27,6 +45,7 @@ def describe(materials: Sequence[str]) -> Description:
     u = Declarative.DeclarativeUI()
     return u.create_column(
         _state(u),
+        _leftover(u),
         u.create_scroll_area(
             u.create_column(
                 _head(u, materials), _survey(u), _place(u), _plan(u), u.create_stretch(), spacing=6, margin_top=2
@@ -51,6 +70,27 @@ def _state(u: Declarative.DeclarativeUI) -> Description:
             spacing=4,
         ),
         u.create_label(text="@binding(shown.beam_text)", width=CONTENT, color=GREY),
+        spacing=2,
+    )
+
+
+def _leftover(u: Declarative.DeclarativeUI) -> Description:
+    """What an earlier run has left that ended with its program."""
+    return u.create_column(
+        u.create_label(
+            text="@binding(shown.leftover)",
+            word_wrap=True,
+            width=CONTENT,
+            height=TWO_LINES,
+            text_alignment_vertical="top",
+        ),
+        u.create_row(
+            button(u, "Recover", "recover_clicked", "plan_enabled", "Make items of the rows in the journal.", 66),
+            button(u, "Dismiss", "dismiss_clicked", "plan_enabled", "Do not ask again; the journal's files stay.", 66),
+            u.create_stretch(),
+            spacing=6,
+        ),
+        visible="@binding(shown.leftover_visible)",
         spacing=2,
     )
 
@@ -160,6 +200,12 @@ def _plan(u: Declarative.DeclarativeUI) -> Description:
             spacing=2,
         ),
         note(u, "estimate_text"),
+        u.create_row(
+            u.create_spacing(INDENT),
+            button(u, "Test frame", "test_clicked", "test_enabled", TEST, 78),
+            u.create_stretch(),
+        ),
+        note(u, "advice_text", comes_and_goes=True),
         note(u, "scanned_text", comes_and_goes=True),
         spacing=2,
     )

@@ -25,6 +25,7 @@ def run(u: Declarative.DeclarativeUI) -> Description:
             spacing=6,
         ),
         _question(u),
+        _follow_ups(u),
         _line(u, "progress_text"),
         _line(u, "watch_text", color=GREY),
         u.create_label(
@@ -60,6 +61,41 @@ def _question(u: Declarative.DeclarativeUI) -> Description:
         u.create_stretch(),
         visible="@binding(shown.proceed_text_visible)",
         spacing=6,
+    )
+
+
+def _follow_ups(u: Declarative.DeclarativeUI) -> Description:
+    """What can follow a run that has ended."""
+    return u.create_column(
+        u.create_row(
+            button(
+                u, "+ Passes", "passes_clicked", "passes_enabled", "So many passes more of the vibrational line.", 68
+            ),
+            u.create_line_edit(text="@binding(more_passes)", enabled="@binding(shown.passes_enabled)", width=32),
+            u.create_stretch(),
+            button(
+                u,
+                "Next boundary",
+                "next_clicked",
+                "follow_up_enabled",
+                "Keep the plan, count the name on, and take the marks away.",
+                106,
+            ),
+            spacing=4,
+        ),
+        u.create_row(
+            button(u, "Redo", "redo_clicked", "follow_up_enabled", "That step once more, in an item of its own.", 68),
+            u.create_combo_box(
+                items_ref="@binding(shown.steps)",
+                current_index="@binding(redo_index)",
+                enabled="@binding(shown.follow_up_enabled)",
+                width=110,
+            ),
+            u.create_stretch(),
+            spacing=4,
+        ),
+        visible="@binding(shown.follow_up_text_visible)",
+        spacing=2,
     )
 
 

@@ -1,0 +1,118 @@
+"""The run of a panel: one at a time, what it can be told, and what may follow it. Main thread only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from nion.swift.model import DataItem, DocumentModel
+
+from eels_iontransport.acquire.plan import Plan
+from eels_iontransport.acquire.site import Site
+from eels_iontransport.data.geometry import Field
+from eels_iontransport.data.record import Role
+
+from .following import Following
+from .runs import Run
+from .sentences import ended
+from .situation import Ended, ZeroLoss
+from .trial import trial_plan
+from .trials import Found, PlanTrial, PresentTrial
+
+TEST_EXPOSURE_S = 0.1  # of a test frame for which no plan says it
+
+
+class RunControl:
+    """`poll` is called often. What cannot be started raises MicroscopeFault, UnusableInput."""
+
+    def __init__(self, document_model: DocumentModel.DocumentModel, site: Site) -> None:
+        self._document_model = document_model
+        self._site = site
+        self._trial: PlanTrial | PresentTrial | None = None
+        self.run: Run | None = None  # under way
+        self.last: Run | None = None  # under way, or the last one, whose readout is shown
+        self.following: Following | None = None
+        self.ended: Ended | None = None
+        self.found = Found()  # by the last test frame
+        self.redo_index = 0
+
+    @property
+    def is_testing(self) -> bool:
+        return self._trial is not None
+
+    @property
+    def is_busy(self) -> bool:
+        return self.run is not None or self.is_testing
+
+    @property
+    def is_pausing(self) -> bool:
+        """The operator has asked for a pause, and not yet to go on."""
+        return self.run is not None and self.run.pausing
+
+    @property
+    def zero(self) -> ZeroLoss | None:
+        """The zero-loss peak that the run shows to the operator, between runs that of the last test frame."""
+        return self.run.zero if self.run is not None else self.found.zero
+
+    def close(self) -> None:
+        """Abort what is under way and wait for its end."""
+        for work in (self._trial, self.run):
+            if work is not None:
+                work.close()
+        self._trial = self.run = None
+
+    def poll(self) -> str | None:
+        """Take in what has ended since. Returns a sentence where something went wrong, else None or an empty one."""
+        notice = None
+        found = self._trial.poll() if self._trial is not None else None
+        if found is not None:
+            self._trial, self.found, notice = None, found, found.problem
+        if self.run is not None and self.run.poll() and self.run.outcome is not None:
+            self.ended = ended(self.run.outcome, datetime.now().strftime("%H:%M"))
+            self.following = Following(self.run.plan, self.run.outcome)
+            self.redo_index = self.following.doubtful
+            self.run = None
+        return self.last.notice if self.last is not None and self.last.notice else notice
+
+    def start(self, plan: Plan, field: Field, before: Mapping[Role, DataItem.DataItem] | None = None) -> None:
+        """Run a plan. before: items of the same line, which belong to the session of what is acquired now."""
+        self.run = self.last = Run(self._document_model, plan, self._site, field, before)
+        self.following = None
+
+    def start_trial(self, plan: Plan | None, field: Field | None) -> None:
+        """Test frames: in each setting of the plan where it can be run, else in the present one."""
+        trial = trial_plan(plan) if plan is not None and plan.steps else None
+        if trial is not None and field is not None and not trial.check(field, self._site):
+            self._trial = PlanTrial(self._document_model, trial, self._site, field)
+        else:
+            exposure_s = plan.steps[0].exposure_s if plan is not None and plan.steps else TEST_EXPOSURE_S
+            self._trial = PresentTrial(self._site, exposure_s)
+
+    def more_passes(self, typed: str) -> Plan | None:
+        """The plan of so many passes more; None where there is no run to follow."""
+        return self.following.more_passes(typed, self._titles()) if self.following is not None else None
+
+    def redo(self) -> Plan | None:
+        """The plan of the chosen step once more; None where there is no run to follow."""
+        return self.following.redo(self.redo_index, self._titles()) if self.following is not None else None
+
+    def _titles(self) -> list[str]:
+        return [item.title for item in self._document_model.data_items]
+
+    def pause(self) -> None:
+        if self.run is not None:
+            self.run.pause()
+
+    def resume(self) -> None:
+        if self.run is not None:
+            self.run.resume()
+
+    def proceed(self) -> None:
+        """Go on from where the run waits for the drift, or for the zero-loss peak to be checked."""
+        if self.run is not None:
+            self.run.proceed()
+
+    def abort(self) -> None:
+        for work in (self._trial, self.run):
+            if work is not None:
+                work.abort()
