@@ -11,6 +11,7 @@ from .decomposition.engine import fit
 from .decomposition.fitting import pose
 from .decomposition.result import Decomposition
 from .materials import Recipe
+from .measure.passes import in_step
 from .memory import Memory, seen
 from .prepared import Prepared, Preparer, prepare_all
 from .session import line_masks
@@ -60,7 +61,7 @@ def _measured(
 ) -> tuple[Vibrations, Prepared]:
     """What was found, and the line as it was prepared. Raises UnusableInput where nothing was."""
     given = (("vibrational", line), ("aloof", aloof), ("zlp", zlp))
-    inputs = {name: seen(spectra) for name, spectra in given if spectra is not None}
+    inputs = {name: seen(in_step(spectra)) for name, spectra in given if spectra is not None}
     prepared = prepare_all({name: Preparer() for name in inputs}, inputs)
     masks = line_masks(prepared["vibrational"], None)
     found = measure_vibrations(recipe, mode, None, prepared, masks, Memory())

@@ -25,6 +25,7 @@ from .evaluation import Evaluation, fitted_spectrum
 from .later import Later
 from .materials import Recipe
 from .materials.recipe import Interval
+from .measure.passes import in_step
 from .measure.transport import Assumptions
 from .memory import Memory, Seen, Watch
 from .prepared import Prepared, Preparer, prepare_all
@@ -80,7 +81,7 @@ class Session:
             if spectra is None:
                 self._inputs.pop(role, None)
             else:
-                self._inputs[role] = spectra
+                self._inputs[role] = in_step(spectra)
 
     def evaluate(
         self, *, should_stop: Stop = never, progress: Progress = silent, fits: bool = True, settled: bool = True

@@ -60,8 +60,9 @@ class Spectra:
     saturation_level: counts at which a channel of this item is full; None where unknown.
     exposure_s, frames: exposure of one frame, frames summed into each row; None where unknown.
     noise: the noise model where the gain is known; None means that it is to be estimated.
-    passes: (P, n, channels), the counts of each traversal of a line that was traversed P times, whose sum is `counts`;
-    None where they were not kept. Zeros where a traversal took nothing.
+    passes: (P, n, channels), the counts of each traversal of a line that was traversed P times, whose sum is `counts`,
+    as they are or brought to one zero (`measure.passes`); None where they were not kept. Zeros where a traversal took
+    nothing.
     """
 
     counts: np.ndarray
