@@ -22,7 +22,7 @@ from ..data.spectrum import EnergyAxis
 from .claim import Claim
 from .journal_files import LOCK, PLAN, RECORD, RowFiles, sync_folder, trim, write_json
 from .port import Recorder, RowNote, RowSink
-from .writer import StorageFault
+from .writer import StorageFault, cause, no_item, not_complete
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,8 +61,7 @@ class JournalRecorder:
         try:
             inner = self._inner.begin(record, energy, step_nm, title)
         except BaseException as error:
-            fault = replace(record, status=Status.FAULT, reason=f"No item could be made ({error}).")
-            journal.close(fault, is_open=False)
+            journal.close(_fault(record, error, no_item(title, error)), is_open=False)
             raise
         return JournalSink(journal, inner)
 
@@ -97,7 +96,7 @@ class JournalSink:
             self._journal.append(index, counts, note)
         except OSError as error:
             raise StorageFault(
-                f"Row {index} of {title} could not be written to the journal ({_reason(error)}); "
+                f"Row {index} of {title} could not be written to the journal ({cause(error)}); "
                 f"check the disk of {self._journal.folder.parent}."
             ) from error
         try:
@@ -106,7 +105,8 @@ class JournalSink:
             self._inner_failed = True
             kept = "1 row is" if index == 0 else f"{index + 1} rows are"
             raise StorageFault(
-                f"{title} could not be stored any further ({error}); its {kept} kept in the journal and can be recovered.",
+                f"{title} could not be stored any further ({cause(error)}); its {kept} kept in the journal and can "
+                "be recovered.",
                 row_is_kept=True,
             ) from error
         self._inner_rows = index + 1
@@ -119,8 +119,7 @@ class JournalSink:
             self._inner.finish(replace(record, rows_valid=self._inner_rows))
         except Exception as error:
             if not self._inner_failed:
-                fault = replace(record, status=Status.FAULT, reason=f"The item could not be stored ({error}).")
-                self._journal.close(fault, is_open=True)
+                self._journal.close(_fault(record, error, not_complete(self._journal.title, error)), is_open=True)
                 raise
         self._journal.close(record, is_open=self._inner_failed)
 
@@ -198,6 +197,12 @@ class _StepJournal:
             _LOG.warning("The journal in %s could not be %s (%s)", self.folder, what, error)
 
 
+def _fault(record: Record, error: BaseException, sentence: str) -> Record:
+    """The record of a step that ends with an error, with the sentence that the operator reads."""
+    reason = str(error) if isinstance(error, StorageFault) else sentence
+    return replace(record, status=Status.FAULT, reason=reason)
+
+
 def bytes_kept(folder: Path) -> int:
     """How large all journals in the folder are, finished or not."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -217,9 +222,5 @@ def _new_folder(parent: Path, name: str) -> Path:
 
 def _refusal(error: OSError, title: str, folder: Path) -> str:
     if error.errno in _NO_ROOM:
-        return f"There is no room on the disk for {title} in {folder} ({_reason(error)}); free some and start again."
-    return f"The journal of {title} cannot be written to {folder} ({_reason(error)}); make the folder writable."
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+        return f"There is no room on the disk for {title} in {folder} ({cause(error)}); free some and start again."
+    return f"The journal of {title} cannot be written to {folder} ({cause(error)}); make the folder writable."

@@ -22,7 +22,7 @@ def sentence(error: BaseException) -> str:
     """What an error says to the operator."""
     if isinstance(error, EXPECTED):
         return str(error)
-    return f"Something unforeseen happened ({type(error).__name__}: {error}); the log has the details."
+    return f"Something unforeseen happened ({error}); see the log for the details, and start again."
 
 
 def blockers(microscope: Microscope, plan: Plan, site: Site, free_bytes: FreeBytes | None = None) -> list[str]:

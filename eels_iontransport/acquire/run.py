@@ -58,7 +58,7 @@ class Run:
         self._clock = bench.clock
         self._plan = plan
         self._on_progress = on_progress
-        self._home = Home(bench.microscope)
+        self._home = Home(bench.microscope, bench.clock)
         self._beam = BeamGuard(bench.microscope, bench.site.beam, bench.clock, plan.watching.beam)
         self._drift: DriftTracker | None = None
         self._drift_summary: DriftSummary | None = None

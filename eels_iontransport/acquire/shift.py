@@ -192,7 +192,10 @@ class _Search:
 
     def _result(self, best: np.ndarray, both: Overlap, along: np.ndarray | None) -> Shift:
         if np.hypot(*(best - self._near)) > self._reach:
-            return refused("The specimen seems to have jumped further than it can drift; the image was not used.")
+            return refused(
+                "The specimen seems to have jumped further than it can drift, so the image was not used; take a new "
+                "survey and place the line anew."
+            )
         place = (best if along is None else along * (along @ best)) * self._scale
         if np.hypot(*place) > self._limit_nm:
             return refused(too_large(self._limit_nm, float(np.hypot(*place))))

@@ -62,7 +62,10 @@ class BeamWatch:
         seconds = max(0, round(time_s - self._lost_s))
         since = f"{seconds // 60:02d}:{seconds % 60:02d}"
         if self._state is BeamState.GIVEN_UP:
-            return f"The beam was lost and did not come back within {self._beam.give_up_s:.0f} s ({self._why})."
+            return (
+                f"The beam was lost and did not come back within {self._beam.give_up_s:.0f} s ({self._why}); bring it "
+                "back and take the rest."
+            )
         if self._state is BeamState.SETTLING:
             return f"Beam back, settling ({since} since it was lost)"
         return f"Beam lost {since} ({self._why})"

@@ -12,6 +12,21 @@ from .plan import Plan, Step
 from .port import Frames, MicroscopeFault, Recorder, RowNote, RowSink
 
 
+def cause(error: BaseException) -> str:
+    """What an error says, without the number that the operating system puts before its words."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def no_item(title: str, error: BaseException) -> str:
+    """What the operator reads where an item could not be made."""
+    return f"No item could be made for {title} ({cause(error)}); check the disk and the project."
+
+
+def not_complete(title: str, error: BaseException) -> str:
+    """What the operator reads where an item could not be closed."""
+    return f"{title} could not be stored completely ({cause(error)}); check the disk."
+
+
 class StorageFault(RuntimeError):
     """Rows could not be stored; the message is one sentence for the operator.
 
@@ -81,9 +96,7 @@ class StepWriter:
                 raise
             except Exception as error:
                 self._record = replace(self._record, status=Status.FAULT)
-                raise StorageFault(
-                    f"{self._title} could not be stored completely ({error}); check the disk."
-                ) from error
+                raise StorageFault(not_complete(self._title, error)) from error
         return self._record
 
     @property
@@ -105,7 +118,7 @@ class StepWriter:
         except StorageFault:
             raise
         except Exception as error:
-            raise StorageFault(f"No item could be made for {self._title} ({error}).") from error
+            raise StorageFault(no_item(self._title, error)) from error
 
     def _count_saturated(self, counts: np.ndarray, level: float | None) -> None:
         if level is not None:
@@ -123,7 +136,7 @@ class StepWriter:
             raise
         except Exception as error:
             raise StorageFault(
-                f"Row {self._record.rows_valid} of {self._title} could not be stored ({error}); check the disk."
+                f"Row {self._record.rows_valid} of {self._title} could not be stored ({cause(error)}); check the disk."
             ) from error
         self._record = replace(self._record, rows_valid=self._record.rows_valid + 1)
 

@@ -59,7 +59,7 @@ class ZeroTracker:
         if place.state is ZeroState.NOT_FOUND:
             self._missing += 1
             if self._missing >= ATTEMPTS:
-                raise MicroscopeFault(f"{place.sentence} Bring it back and take the rest.")
+                raise MicroscopeFault(f"{place.sentence.rstrip('.')}; bring it back and take the rest.")
             return None
         self._missing = 0
         self._check_direction(place)
@@ -80,7 +80,7 @@ class ZeroTracker:
         wanted = self._microscope.get_control(self._control) + place.change_ev
         refusal = self._site.out_of_range(self._control, wanted)
         if refusal:
-            raise MicroscopeFault(f"{place.sentence} {refusal}")
+            raise MicroscopeFault(f"{place.sentence.rstrip('.')}, but {refusal[:1].lower()}{refusal[1:]}")
         self._home.set_control(self._control, wanted)
         deadline = clock.now_s + self._setting.timeout_s
         while not math.isclose(reading := self._microscope.get_control(self._control), wanted, abs_tol=self._tolerance):

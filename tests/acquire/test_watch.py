@@ -79,4 +79,6 @@ def test_what_the_operator_reads():
     watch.look(20.0, True, 140.0)
     assert "blanked" in watch.sentence(140.0)
     watch.look(20.0, True, 160.0)
-    assert watch.sentence(160.0) == "The beam was lost and did not come back within 60 s (blanked)."
+    assert watch.sentence(160.0) == (
+        "The beam was lost and did not come back within 60 s (blanked); bring it back and take the rest."
+    )
