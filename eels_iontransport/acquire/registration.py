@@ -61,6 +61,7 @@ class Pair:
     def __init__(self, reference: np.ndarray, image: np.ndarray) -> None:
         self.reference = gaussian_filter(np.asarray(reference, float), BLUR_PIXELS)
         self.image = gaussian_filter(np.asarray(image, float), BLUR_PIXELS)
+        self._noise = smoothed_noise(reference), smoothed_noise(image)
         self._spline = spline_filter(self.image, order=3)
 
     @property
@@ -78,6 +79,13 @@ class Pair:
         scale = fixed.std() / spread if spread > 0 else 1.0
         return Overlap(rows, columns, fixed - fixed.mean(), scale * (moved - moved.mean()))
 
+    @property
+    def noise(self) -> float:
+        """Variance that the noise of both gives their error, on the scale of the reference."""
+        first, second = self._noise
+        spread = float(self.image.var())
+        return first + (second * float(self.reference.var()) / spread if spread > 0 else 0.0)
+
     def refine(self, start: np.ndarray, along: np.ndarray | None = None) -> np.ndarray:
         """The shift near `start` at which the correlation has its maximum, in pixels.
 
@@ -93,6 +101,26 @@ class Pair:
             if np.abs(step).max() < _CONVERGED_PIXELS:
                 break
         return at
+
+
+def smoothed_noise(image: np.ndarray) -> float:
+    """Variance that the noise of an image (y, x) has after the smoothing, from its second differences along both axes.
+
+    Immerkaer, Comput. Vis. Image Underst. 64 (1996) 300; structure finer than the smoothing counts as noise.
+    """
+    differences = np.diff(np.diff(np.asarray(image, float), 2, axis=0), 2, axis=1)
+    return float(np.mean(differences**2)) / 36.0 / (4.0 * np.pi * BLUR_PIXELS**2)
+
+
+def unlike(both: Overlap, noise: float) -> float:
+    """Part of the structure of two images that is not in both, beyond three standard deviations of their noise.
+
+    1 minus their correlation without the noise: 0 for two images of one scene, about 1 for two that share nothing.
+    """
+    error = float(np.mean(both.error**2)) - noise
+    structure = float(np.mean(both.reference**2) + np.mean(both.image**2)) - noise
+    chance = 3.0 * noise * np.sqrt(2.0 * correlated_pixels(both) / both.error.size)
+    return max(0.0, error - chance) / structure if structure > 0 else 0.0
 
 
 def score_covariance(both: Overlap) -> np.ndarray:

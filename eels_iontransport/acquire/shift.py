@@ -18,6 +18,7 @@ from .registration import (
     covariance,
     noise_of_sums,
     score_covariance,
+    unlike,
 )
 
 LEAST_PIXELS = 24  # on each side of an image
@@ -27,6 +28,7 @@ _BETTER = 4.0  # standard deviations of noise by which a place has to be better 
 _BEYOND = 1.25  # times the limit up to which a shift is searched for, so that one beyond it is known as such
 _WORST_PIXELS = 1.5  # standard deviation beyond which the maximum of the correlation may be another one
 _PARALLEL = 0.9  # cosine between two directions that count as one
+_UNLIKE = 0.15  # part of the structure that may not be in both images; chance likeness shares 0.8 of it at most
 _WANDERED = 3.0  # pixels from its peak in the correlation at which a place is no longer that peak's
 
 
@@ -127,6 +129,8 @@ class _Search:
         both = self._pair.overlap(best)
         if np.hypot(*(best - start)) > _WANDERED or not _still_known(known, _known_directions(both)):
             return refused(_FEATURELESS)
+        if unlike(both, self._pair.noise) > _UNLIKE:
+            return refused(_ANOTHER_SCENE)
         others = self._peaks(values, self._limit, _RIVALS) if along is None else self._line_peaks(values, along)
         if self._has_rival(best, both, others, along):
             return refused(_AMBIGUOUS)
@@ -218,6 +222,7 @@ _FEATURELESS = (
     "There is nothing to see in the drift image that its reference shows too; choose an area with an edge or a "
     "particle, and check the beam."
 )
+_ANOTHER_SCENE = "The drift image shows another place than its reference; take a new survey and place the line anew."
 _AMBIGUOUS = (
     "The drift image fits in several places, as a lattice does; choose an area with an edge or a particle, or take "
     "drift images more often."
