@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from .clock import Clock
-from .port import Microscope, MicroscopeFault
+from .port import Frames, Microscope, MicroscopeFault
 from .site import Beam
 from .watch import BeamState, BeamWatch
+from .zero_follow import zero_position
+
+ATTEMPTS = 3  # rows in which the beam flickers, one after the other, that are taken again
+_NOISE = 6.0  # standard deviations by which the sums of two frames have to differ
 
 
 class BeamGuard:
@@ -20,6 +28,7 @@ class BeamGuard:
         self._clock = clock
         named = bool(beam.current_control or beam.blanker_control)
         self._watch = BeamWatch(beam) if watched and named else None
+        self._flickers = 0
         self.current_pa: float | None = None
 
     @property
@@ -48,6 +57,37 @@ class BeamGuard:
             raise MicroscopeFault(self.sentence())
         return state is BeamState.OK
 
+    def was_steady(self, parts: list[Frames]) -> bool:
+        """Whether the beam was there in all of a row's frames, each of the parts at one place.
+
+        The current is read between rows; a beam that is away and back meanwhile is seen in the frames alone. Raises
+        MicroscopeFault where it flickers in row after row.
+        """
+        if self._watch is None or not any(is_uneven(part, self._beam.lost_below) for part in parts):
+            self._flickers = 0
+            return True
+        self._flickers += 1
+        if self._flickers >= ATTEMPTS:
+            raise MicroscopeFault("The beam flickers from frame to frame; see why, then take the rest.")
+        self._watch.look(0.0, False, self._clock.now_s)  # it counts as lost, and has to settle
+        return False
+
     def sentence(self) -> str:
         """What the operator reads; empty while the beam is there."""
         return self._watch.sentence(self._clock.now_s) if self._watch else ""
+
+
+def is_uneven(frames: Frames, lost_below: float) -> bool:
+    """Whether one of the frames holds less than that part of the brightest, beyond their noise.
+
+    Only frames with a zero-loss peak can tell: others may hold little but the dark level, which wanders. The noise of
+    a frame's sum is that which neighbouring channels show, steps of the spectrum included.
+    """
+    totals = frames.counts.sum(axis=1, dtype=float)
+    brightest = int(totals.argmax())
+    spectrum = frames.counts[brightest].astype(float)
+    if math.isnan(zero_position(spectrum, frames.energy)):
+        return False
+    noise = float(np.sqrt(0.5 * np.sum(np.diff(spectrum) ** 2)))
+    missing = float(totals[brightest] - totals.min())
+    return missing > max((1.0 - lost_below) * float(totals[brightest]), _NOISE * noise)

@@ -91,13 +91,16 @@ class Boundary:
         zero = self.zero is not None and self.zero.is_due
         return drift or zero or self._orders.is_paused or self._orders.is_aborted
 
-    def accept(self, frames: list[Frames]) -> list[Frames] | None:
+    def accept(self, frames: list[Frames], *, one_place: bool = False) -> list[Frames] | None:
         """Frames of one row, or of rows that came together, as they are to be stored; None: take them again.
 
-        They are not stored where the beam was lost meanwhile or holds no zero-loss peak. Raises MicroscopeFault.
+        They are not stored where the beam was lost meanwhile or holds no zero-loss peak. one_place: whether each of
+        the parts was taken at one place, so that its frames are as bright as each other. Raises MicroscopeFault.
         """
         self._beam_is_fresh = self._beam.look()
         kept = frames if self._beam_is_fresh else None
+        if kept and one_place and not self._beam.was_steady(kept):
+            kept, self._beam_is_fresh = None, False
         if kept and self.zero is not None:
             kept = self.zero.take(kept)
         if kept is None:

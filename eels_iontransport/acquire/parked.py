@@ -97,7 +97,7 @@ class ParkedRows:
                     break
             if not taken:
                 raise Aborted
-            kept = self._boundary.accept(taken)
+            kept = self._boundary.accept(taken, one_place=True)
             if kept is not None:
                 return kept, drift
 
