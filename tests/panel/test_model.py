@@ -17,7 +17,14 @@ from eels_iontransport.wording import Roles
 from nionswift_plugin.iontransport.panel import view
 from nionswift_plugin.iontransport.panel.bindings import values
 from nionswift_plugin.iontransport.panel.model import present
-from nionswift_plugin.iontransport.panel.sentences import ended, estimate_text, progress_text, watch_text, zero_text
+from nionswift_plugin.iontransport.panel.sentences import (
+    ended,
+    estimate_text,
+    moved_text,
+    progress_text,
+    watch_text,
+    zero_text,
+)
 from nionswift_plugin.iontransport.panel.situation import Ended, Microscope, Placed, Situation, State, Survey, ZeroLoss
 
 HERMES = Microscope("HERMES", 60.0, 21.0)
@@ -120,10 +127,10 @@ def test_the_first_blocker_is_said_and_the_tooltip_has_all(situation, hint, othe
         (WAITING, "Pause", "Start anyway", ""),
         (CHECKING, "Pause", "Continue", "Waiting for a frame to show."),
         (
-            replace(CHECKING, zero=ZeroLoss(8.1, 0.06, -3.2, 0.62)),
+            replace(CHECKING, zero=ZERO),
             "Pause",
             "Continue",
-            "ZLP 8.10 ± 0.06 meV · at −3.2 meV · peak 62 %",
+            "ZLP 8.1 meV · at −3.2 meV · peak 62 %",
         ),
         (replace(CHECKING, stopping=True), "Pause", "", "Waiting for a frame to show."),
         (READY, "Pause", "", ""),
@@ -139,7 +146,7 @@ def test_what_the_run_asks_and_what_answers_it(situation, pause, proceed, questi
     [
         (ZeroLoss(8.14, math.nan, 0.0, 0.05), "ZLP 8.1 meV · at +0.0 meV · peak 5 %"),
         (ZeroLoss(saturated=True), "saturated"),
-        (ZeroLoss(fraction_of_full_scale=0.003), "no ZLP in this setting's range · peak 0.3 %"),
+        (ZeroLoss(fraction_of_full_scale=0.003), "No zero-loss peak in the range of this setting."),
     ],
 )
 def test_what_frames_show_of_the_zero_loss(zero, text):
@@ -181,7 +188,7 @@ def test_progress_text(progress, orders, text):
         (SCANNING, ""),
         (replace(SCANNING, journal="/data"), "18 rows in the journal"),
         (replace(PASSES, journal="/data", saturated_frames=2), "Step 3/5 · 98 rows in the journal · 2 saturated"),
-        (replace(SCANNING, journal="/data", state=RunState.PREPARING), ""),
+        (replace(SCANNING, journal="/data", rows_valid=0), ""),
     ],
 )
 def test_what_has_been_kept_is_said(progress, text):
@@ -244,7 +251,7 @@ def test_second_line(microscope, readout, text):
 def test_a_test_frame_is_newer_than_the_last_run():
     readout = {"zlp": {"fwhm_mev": {"value": 8.14, "sigma": 0.01}}}
     situation = replace(READY, readout=readout, zero=ZeroLoss(7.9, 0.1, 0.0, 0.62))
-    assert present(situation).beam_text == "ZLP 7.9 ± 0.1 meV · peak 62 % · 21 pA"
+    assert present(situation).beam_text == "ZLP 7.9 meV · peak 62 % · 21 pA"
 
 
 STEPS = (
@@ -260,7 +267,7 @@ STEPS = (
         (
             Outcome(Ending.COMPLETE, "", STEPS, drift=DriftSummary(0.42, 0.1, 0.1)),
             State.DONE,
-            ["Done 22:41. All 44 rows, 2 of 2 steps. Line moved 0.4 ± 0.1 nm during the run and was followed"],
+            ["Done 22:41. All 44 rows, 2 of 2 steps. Line moved 0.4 ± 0.1 nm, followed to 0.1 nm."],
         ),
         (Outcome(Ending.ABORTED, "Aborted by the operator.", STEPS), State.ABORTED, ["Aborted by the operator."]),
         (Outcome(Ending.FAULT, "Camera did not answer.", STEPS), State.FAULT, ["Camera did not answer.", "44 of 44"]),
@@ -277,6 +284,27 @@ def test_the_end_of_a_run(outcome, state, parts):
     assert said.state is state
     for part in parts:
         assert part in said.sentence
+
+
+@pytest.mark.parametrize(
+    "drift, text",
+    [
+        (DriftSummary(0.42, 0.1, 0.1), "Line moved 0.4 ± 0.1 nm, followed to 0.1 nm."),
+        (DriftSummary(0.02, 0.004, 0.013), "Line moved 0.02 ± 0.01 nm, followed to 0.004 nm."),
+        (
+            DriftSummary(0.42, math.nan, 0.1, problem="It is dark."),
+            "How far the line moved in the end is not known: It is dark.",
+        ),
+    ],
+)
+def test_how_far_the_line_moved(drift, text):
+    assert moved_text(drift).startswith(text)
+    aborted = ended(Outcome(Ending.ABORTED, "Aborted by the operator.", STEPS, drift=drift), "22:41")
+    assert text in aborted.sentence and "+-" not in aborted.sentence
+
+
+def test_drift_of_the_last_run_is_beside_the_survey():
+    assert present(replace(READY, drift_nm_per_min=0.31)).survey_text == "Detail 64 nm, 22:14 · drift 0.3 nm/min"
 
 
 def test_survey_lines_leave_out_what_was_deleted():

@@ -154,7 +154,7 @@ def _beam_text(situation: Situation) -> str:
 def _survey_text(situation: Situation) -> str:
     lines = [str(survey) for survey in situation.surveys if survey.exists]
     if lines and math.isfinite(situation.drift_nm_per_min) and not situation.is_running:
-        lines[-1] += f" {DOT} {sentences.drift_text(situation.drift_nm_per_min)} in the last run"
+        lines[-1] += f" {DOT} {sentences.drift_text(situation.drift_nm_per_min)}"
     return "\n".join(lines) or "No survey image yet."
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from eels_iontransport import wording
 from eels_iontransport.acquire.estimate import Estimate
-from eels_iontransport.acquire.outcome import Ending, Outcome, Progress
+from eels_iontransport.acquire.outcome import DriftSummary, Ending, Outcome, Progress
 from eels_iontransport.acquire.outcome import State as RunState
 from eels_iontransport.acquire.plan import FRAME_ROLES, LINE_ROLES
 from eels_iontransport.data.record import Role
-from eels_iontransport.wording import DOT, PLUS_MINUS, number, with_sigma
+from eels_iontransport.wording import DOT, number, with_sigma
 
 from .form import ROW_LABELS
 from .situation import Ended, Microscope, State, ZeroLoss
@@ -73,7 +73,7 @@ def row_of_pass(progress: Progress) -> tuple[int, int]:
 def watch_text(progress: Progress) -> str:
     """What has been kept while a run goes on: "Step 3/5 · 18 rows in the journal"."""
     parts = [f"Step {progress.step + 1}/{progress.steps}"] if progress.passes > 1 else []
-    if progress.journal and progress.state is not RunState.PREPARING:
+    if progress.journal and progress.rows_valid:
         parts.append(f"{progress.rows_valid} rows in the journal")
     if progress.saturated_frames:
         parts.append(f"{progress.saturated_frames} saturated")
@@ -85,7 +85,7 @@ def drift_text(rate_nm_per_min: float) -> str:
 
 
 def beam_text(microscope: Microscope | None, zero: ZeroLoss | None, readout: Mapping[str, Any] | None) -> str:
-    """ "ZLP 8.1 ± 0.1 meV · peak 62 % · 21 pA"; the width is that of the last run where no test frame is newer."""
+    """ "ZLP 8.1 meV · peak 62 % · 21 pA"; the width is that of the last run where no test frame is newer."""
     parts = zero_parts(zero) if zero is not None else []
     width = ((readout or {}).get("zlp") or {}).get("fwhm_mev") or {}
     if not parts and width.get("value") is not None:
@@ -113,15 +113,14 @@ def zero_text(zero: ZeroLoss | None) -> str:
     if math.isfinite(zero.position_mev):
         parts.insert(1, f"at {number(zero.position_mev, 1, signed=True)} meV")
     if not math.isfinite(zero.fwhm_mev) and not zero.saturated:
-        parts.insert(0, "no ZLP in this setting's range")
+        return "No zero-loss peak in the range of this setting."
     return _JOINT.join(parts)
 
 
 def zero_parts(zero: ZeroLoss) -> list[str]:
     parts = []
     if math.isfinite(zero.fwhm_mev):
-        sigma = zero.fwhm_sigma_mev if math.isfinite(zero.fwhm_sigma_mev) else None
-        parts.append(f"ZLP {with_sigma(zero.fwhm_mev, sigma, 'meV')}" if sigma else f"ZLP {zero.fwhm_mev:.1f} meV")
+        parts.append(f"ZLP {zero.fwhm_mev:.1f} meV")
     if zero.saturated:
         parts.append("saturated")
     elif math.isfinite(zero.fraction_of_full_scale):
@@ -141,14 +140,21 @@ def ended(outcome: Outcome, time_of_day: str) -> Ended:
     if outcome.ending is Ending.COMPLETE and not outcome.problems:
         rows = sum(step.rows_valid for step in outcome.steps)
         steps = len(outcome.steps)
-        moved = f" {_signs(outcome.drift.sentence())}" if outcome.drift is not None else ""
+        moved = f" {moved_text(outcome.drift)}" if outcome.drift is not None else ""
         return Ended(State.DONE, f"Done {time_of_day}. All {rows} rows, {steps} of {steps} steps.{moved}")
     states = {Ending.COMPLETE: State.FAULT, Ending.ABORTED: State.ABORTED}
-    return Ended(states.get(outcome.ending, State.FAULT), _signs(outcome.sentence()))
+    said = outcome.sentence()
+    if outcome.drift is not None:
+        said = said.replace(outcome.drift.sentence(), moved_text(outcome.drift))
+    return Ended(states.get(outcome.ending, State.FAULT), said)
 
 
-def _signs(text: str) -> str:
-    return text.replace("+-", PLUS_MINUS)
+def moved_text(drift: DriftSummary) -> str:
+    """ "Line moved 0.4 ± 0.1 nm, followed to 0.1 nm."."""
+    if drift.problem or not math.isfinite(drift.moved_nm):
+        return drift.sentence()
+    off = f", followed to {drift.off_nm:.1g} nm" if math.isfinite(drift.off_nm) else ""
+    return f"Line moved {with_sigma(drift.moved_nm, drift.sigma_nm, 'nm')}{off}."
 
 
 def provisional_text(progress: Progress | None) -> str:

@@ -41,13 +41,17 @@ def before(line: Line) -> Point:
     return Point(start.y_nm - share * (end.y_nm - start.y_nm), start.x_nm - share * (end.x_nm - start.x_nm))
 
 
-def advice_text(setting: str, advice: Advice) -> str:
-    """ "Vibrational: peak 62 % · at most 0.11 s"; a sentence where the frame says something else."""
+def advice_text(setting: str, exposure_s: float, advice: Advice) -> str:
+    """ "Vibrational: peak 62 % · at most 0.11 s"; a sentence where the frame says something else.
+
+    exposure_s: of the test frame, and the longest that the plan has in this setting.
+    """
     label = setting.replace("_", " ").capitalize()
     if not advice.is_known:
         return f"{label}: {advice.sentence}"
     share = f"{100 * advice.fraction_of_full_scale:.2g}"
-    return f"{label}: peak {share} % {DOT} at most {advice.longest_safe_exposure_s:g} s"
+    instead = f", not {exposure_s:g}" if exposure_s > advice.longest_safe_exposure_s else ""
+    return f"{label}: peak {share} % {DOT} at most {advice.longest_safe_exposure_s:g} s{instead}"
 
 
 def _trial(setting: str, step: Step) -> Step:

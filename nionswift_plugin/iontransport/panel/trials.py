@@ -108,7 +108,7 @@ def _found(taken: Sequence[tuple[str, float, Frames]], site: Site, problem: str)
     """From settings, exposures and frames. The zero-loss peak is that of the first setting that shows it."""
     advice, zeros = [], []
     for setting, exposure_s, frames in taken:
-        advice.append(advice_text(setting, advise(frames.counts, exposure_s, frames.saturation_level)))
+        advice.append(advice_text(setting, exposure_s, advise(frames.counts, exposure_s, frames.saturation_level)))
         zero = zero_loss(frames, site)
         zeros += [zero] if np.isfinite(zero.fwhm_mev) or zero.saturated else []
     return Found(zeros[0] if zeros else None, tuple(advice), problem)

@@ -31,6 +31,9 @@ from .widgets import (
     tick,
 )
 
+ALOOF = "Mark A1 in the vacuum, 65 nm from the edge if it fits."
+POINT = "Mark a point on the specimen; drag it where it belongs."
+LINE = "Mark L1, 20 nm long; drag it across the boundary."
 TEST = (
     "Frames in each spectrometer setting of the plan, for the longest safe exposure: with the zero-loss peak in the "
     "vacuum, of the core loss just before the line. Without a survey and marks, in the present setting as it is."
@@ -148,20 +151,17 @@ def _survey(u: Declarative.DeclarativeUI) -> Description:
 def _place(u: Declarative.DeclarativeUI) -> Description:
     return u.create_column(
         u.create_row(
-            heading(u, "2  Place", 62),
-            button(
-                u, "Aloof", "aloof_clicked", "place_enabled", "Mark A1 in the vacuum, 65 nm from the edge if it fits."
-            ),
-            button(
-                u, "Point", "point_clicked", "place_enabled", "Mark a point on the specimen; drag it where it belongs."
-            ),
-            button(u, "Line", "line_clicked", "place_enabled", "Mark L1, 20 nm long; drag it across the boundary."),
+            heading(u, "2  Place", 60),
+            button(u, "Aloof", "aloof_clicked", "place_enabled", ALOOF, 46),
+            button(u, "Point", "point_clicked", "place_enabled", POINT, 46),
+            button(u, "Line", "line_clicked", "place_enabled", LINE, 46),
+            u.create_spacing(6),
+            button(u, "Clear", "clear_clicked", "clear_enabled", "Remove all marks of this panel.", 46),
             u.create_stretch(),
-            button(u, "Clear", "clear_clicked", "clear_enabled", "Remove all marks of this panel."),
             spacing=4,
         ),
         u.create_row(
-            u.create_spacing(INDENT),
+            u.create_spacing(INDENT - 4),
             text(u, "Line"),
             entry(u, "pixels", 44, "Pixels on the line."),
             text(u, "px, strip"),
@@ -183,28 +183,29 @@ def _place(u: Declarative.DeclarativeUI) -> Description:
 def _plan(u: Declarative.DeclarativeUI) -> Description:
     return u.create_column(
         u.create_row(
-            heading(u, "3  Plan", 116),
-            u.create_label(text="frame (s)", width=56, color=GREY),
-            u.create_label(text="frames", width=50, color=GREY),
+            heading(u, "3  Plan", 112),
+            u.create_label(text="frame (s)", width=55, color=GREY),
+            u.create_label(text="frames", width=55, color=GREY),
             u.create_label(text="passes", width=44, color=GREY),
             u.create_stretch(),
             spacing=4,
         ),
         *(_plan_row(u, role) for role in ROW_LABELS),
         u.create_row(
-            u.create_spacing(INDENT),
-            tick(u, "Drift lock", "drift_lock", 80, "Wait until the drift is low, then follow it by images."),
-            tick(u, "Check ZLP", "check_zlp", 82, "Stop between two spectrometer settings until you press Continue."),
-            tick(u, "Blank at end", "blank_at_end", 90, "Blank the beam when the run is complete or has failed."),
+            u.create_spacing(INDENT - 4),
+            tick(u, "Drift lock", "drift_lock", 112, "Wait until the drift is low, then follow it by images."),
+            tick(u, "Blank beam at end", "blank_at_end", 140, "When the run is complete or has failed."),
             u.create_stretch(),
-            spacing=2,
+            spacing=4,
         ),
-        note(u, "estimate_text"),
         u.create_row(
-            u.create_spacing(INDENT),
+            u.create_spacing(INDENT - 4),
+            tick(u, "Check ZLP", "check_zlp", 112, "Stop between two spectrometer settings until you press Continue."),
             button(u, "Test frame", "test_clicked", "test_enabled", TEST, 78),
             u.create_stretch(),
+            spacing=4,
         ),
+        note(u, "estimate_text"),
         note(u, "advice_text", comes_and_goes=True),
         note(u, "scanned_text", comes_and_goes=True),
         spacing=2,
@@ -215,7 +216,7 @@ def _plan_row(u: Declarative.DeclarativeUI, role: Role) -> Description:
     row = f"rows.{role.value}"
     passes = [text(u, TIMES), entry(u, f"{row}.passes", 36, PASSES)] if role in LINE_ROLES else []
     return u.create_row(
-        u.create_spacing(INDENT),
+        u.create_spacing(INDENT - 4),
         tick(u, ROW_LABELS[role], f"{row}.chosen", 96, ""),
         entry(u, f"{row}.exposure", 44, "Exposure of one frame in s."),
         text(u, TIMES),

@@ -72,7 +72,7 @@ def _follow_ups(u: Declarative.DeclarativeUI) -> Description:
                 u, "+ Passes", "passes_clicked", "passes_enabled", "So many passes more of the vibrational line.", 68
             ),
             u.create_line_edit(text="@binding(more_passes)", enabled="@binding(shown.passes_enabled)", width=32),
-            u.create_stretch(),
+            u.create_spacing(68),
             button(
                 u,
                 "Next boundary",
@@ -81,6 +81,7 @@ def _follow_ups(u: Declarative.DeclarativeUI) -> Description:
                 "Keep the plan, count the name on, and take the marks away.",
                 106,
             ),
+            u.create_stretch(),
             spacing=4,
         ),
         u.create_row(
