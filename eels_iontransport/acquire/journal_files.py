@@ -21,7 +21,6 @@ import errno
 import json
 import os
 import shutil
-import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -32,12 +31,12 @@ import numpy as np
 
 from ..data.geometry import Point
 from .port import RowNote
+from .syncing import Syncer, sync
 
 ROWS, LINES, PLAN, RECORD, LOCK = "rows.npy", "rows.jsonl", "plan.json", "record.json", "in_use.lock"
 DTYPE = np.dtype("<f4")
 HEADER_BYTES = 128
 LINE_BYTES = 400  # more than a line of rows.jsonl takes
-SYNC_PERIOD_S = 0.05  # rows that come faster go to the disk together
 _MAGIC = b"\x93NUMPY\x01\x00"
 _FALLOCATE = getattr(os, "posix_fallocate", None)
 _NO_FALLOCATE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # what a file system without it answers
@@ -59,15 +58,16 @@ class RowFiles:
         """Makes both files in the folder and takes the space of all rows; OSError (ENOSPC) where there is none."""
         self._channels = channels
         self._rows = 0
-        self._synced_s = 0.0
         with contextlib.ExitStack() as stack:
             self._data = stack.enter_context((folder / ROWS).open("xb", buffering=0))
             self._lines = stack.enter_context((folder / LINES).open("xb", buffering=0))
             _write(self._data, header(rows, channels))
             size = HEADER_BYTES + rows * channels * DTYPE.itemsize
             _take_space(self._data, size, rows * LINE_BYTES, folder)
-            _sync(self._data)
+            sync(self._data)
             self._files = stack.pop_all()
+        # Which comes to the disk first does not matter: a line without its row is told by its checksum.
+        self._syncer = Syncer((self._data, self._lines))
 
     @property
     def rows(self) -> int:
@@ -77,29 +77,24 @@ class RowFiles:
     def append(self, counts: np.ndarray, note: RowNote) -> None:
         """Write the next row, counts (channels,): first the row, then its line.
 
-        Both are on the disk when this returns, unless rows come faster than every 0.05 s: those are in the hands of
-        the operating system, which outlives the program, and on the disk with a later row.
+        When this returns both are in the hands of the operating system, which outlives the program; a moment later
+        they are on the disk.
         """
         row = np.ascontiguousarray(counts, DTYPE)
         if row.shape != (self._channels,):
             raise ValueError(f"a row of the journal has {self._channels} channels, not the shape {row.shape}")
+        self._syncer.check()
         data = row.tobytes()
         self._data.seek(HEADER_BYTES + self._rows * len(data))
         _write(self._data, data)
         _write(self._lines, encode(RowLine(self._rows, zlib.crc32(data), note)))
         self._rows += 1
-        if time.monotonic() >= self._synced_s + SYNC_PERIOD_S:
-            self._sync()
-            self._synced_s = time.monotonic()
+        self._syncer.tell()
 
     def close(self) -> None:
+        """Returns when all is on the disk."""
         with self._files:
-            self._sync()
-
-    def _sync(self) -> None:
-        """Which comes to the disk first does not matter: a line without its row is told by its checksum."""
-        _sync(self._data)
-        _sync(self._lines)
+            self._syncer.close()
 
 
 def header(rows: int, channels: int) -> bytes:
@@ -114,7 +109,7 @@ def trim(folder: Path, rows: int, channels: int) -> None:
     with (folder / ROWS).open("rb+", buffering=0) as file:
         _write(file, header(rows, channels))
         file.truncate(HEADER_BYTES + rows * channels * DTYPE.itemsize)
-        _sync(file)
+        sync(file)
 
 
 def encode(line: RowLine) -> bytes:
@@ -173,7 +168,7 @@ def write_json(path: Path, content: Any) -> None:
     with beside.open("wb") as file:
         file.write(json.dumps(content, indent=2, default=_plain).encode("utf-8"))
         file.flush()
-        _sync(file)
+        sync(file)
     os.replace(beside, path)
     sync_folder(path.parent)
 
@@ -212,7 +207,3 @@ def _write(file: BinaryIO, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
-
-
-def _sync(file: BinaryIO) -> None:
-    getattr(os, "fdatasync", os.fsync)(file.fileno())
