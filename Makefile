@@ -23,13 +23,14 @@ HEADLESS := 1
 endif
 endif
 
-.PHONY: help python test lint demo bench screenshots clean
+.PHONY: help python test lint demo bench faults screenshots clean
 
 help:
 	@echo "make test    set up, then run the linter, the type checker and every test"
 	@echo "make demo    set up, then run a whole simulated session and print its readout"
 	@echo "make lint    the linter and the type checker only"
 	@echo "make bench   measure the figures that the project means to reach"
+	@echo "make faults  run acquisitions in which something goes wrong, and kill 100 of them; counts what was survived"
 	@echo "make screenshots   take the pictures of docs/ anew"
 	@echo "make clean   remove the virtual environments and what was built"
 
@@ -70,6 +71,9 @@ endif
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks $(BENCH)
+
+faults: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.faults
 
 screenshots: $(VENV)/run.stamp
 	@"$(PYTHON)" tools/check_system.py window

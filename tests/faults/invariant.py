@@ -29,7 +29,7 @@ ENDED = {Ending.COMPLETE: Status.COMPLETE, Ending.ABORTED: Status.ABORTED, Endin
 
 
 def violations(rig: Rig, ran: Ran, strays: tuple[str, ...] = ()) -> list[str]:
-    """strays: what could not come home, each of which has to be told as a problem."""
+    """strays: what may not have come home; what has not is told as a problem."""
     return [
         *_home(rig, ran, strays),
         *_sentences(ran),
@@ -40,25 +40,25 @@ def violations(rig: Rig, ran: Ran, strays: tuple[str, ...] = ()) -> list[str]:
 
 
 def _home(rig: Rig, ran: Ran, strays: tuple[str, ...]) -> Iterator[str]:
-    for name, value in ran.found.items():
-        if ran.left[name] != value and name not in strays:
-            yield f"{name} was {value} and is {ran.left[name]}"
+    away = [name for name, value in ran.found.items() if ran.left[name] != value]
+    for name in away:
+        if name not in strays:
+            yield f"{name} was {ran.found[name]} and is {ran.left[name]}"
+        if not any(name in problem for problem in ran.outcome.problems):
+            yield f"nothing is said of {name}, which did not come home: {ran.outcome.problems}"
+    if len(ran.outcome.problems) != len(away):
+        yield f"{away} did not come home and it was said: {ran.outcome.problems}"
     if ran.actions["begin"] != ran.actions["end"]:
         yield f"{ran.actions['begin']} times begun and {ran.actions['end']} times ended"
     if rig.runner.is_running or rig.runner.is_paused:
         yield "the runner still runs"
-    for name in strays:
-        if not any(name in problem for problem in ran.outcome.problems):
-            yield f"nothing is said of {name}, which did not come home: {ran.outcome.problems}"
-    if len(ran.outcome.problems) != len(strays):
-        yield f"{len(strays)} problems were expected: {ran.outcome.problems}"
 
 
 def _sentences(ran: Ran) -> Iterator[str]:
     outcome = ran.outcome
     if (outcome.reason == "") != (outcome.ending is Ending.COMPLETE):
         yield f"the reason of {outcome.ending.value} is '{outcome.reason}'"
-    for text in filter(None, (outcome.reason, *outcome.problems)):
+    for text in filter(None, (outcome.reason, *outcome.problems, *ran.said)):
         yield from sentence_faults(text)
 
 
@@ -96,7 +96,7 @@ def _rows(ran: Ran) -> Iterator[str]:
     for item in ran.items:
         given = _acknowledged(ran, item.title)
         kept = item._counts[: item.record.rows_valid].astype(np.float32)
-        if item.finished and not np.array_equal(kept, given[: len(kept)]):
+        if item.finished and kept.tobytes() != given[: len(kept)].tobytes():
             yield f"the item {item.title} does not hold the rows acknowledged"
         if np.isfinite(item._counts[item.record.rows_valid :]).any():
             yield f"the item {item.title} holds rows that it does not count"
@@ -139,7 +139,7 @@ def _journal(ran: Ran, folder: Path, title: str, item: Any) -> Iterator[str]:
     if record.reason != said and given.size:
         yield f"the journal of {title} says '{record.reason}' and the outcome '{said}'"
     whole = item is not None and item.finished and item.record.rows_valid == len(given)
-    if content["is_open"] == whole:
+    if len(given) and content["is_open"] == whole:
         yield f"the journal of {title} is {'open' if whole else 'closed'}"
     if item is not None and item.finished and item.record.status is not record.status:
         yield f"the item {title} is {item.record.status} and its journal {record.status}"

@@ -11,7 +11,9 @@ from eels_iontransport.data.record import Role
 from eels_iontransport.simulation.specimen import lco_boundary
 
 SPECIMEN = lco_boundary()
-DRIFT = DriftSettings(every_rows=1, every_s=0.0, limit_nm=5.0, pixels=64, rate_limit_nm_per_min=100.0)
+DRIFT = DriftSettings(
+    every_rows=1, every_s=0.0, limit_nm=5.0, pixels=48, rate_limit_nm_per_min=100.0, fastest_nm_per_min=600.0
+)
 EXPOSURES = {
     Role.ZLP: Exposure(0.1, 6),
     Role.ALOOF: Exposure(0.1, 8),
@@ -54,3 +56,8 @@ ON_SPECIMEN = tuple(kind for kind in KINDS if kind not in ("vacuum ZLP", "aloof"
 def followed(plan: Plan) -> Plan:
     """With the drift looked at after every row."""
     return replace(plan, drift=DRIFT)
+
+
+def followed_slowly(plan: Plan) -> Plan:
+    """The same, where the specimen is known to drift so slowly that the fringes of a lattice can be told apart."""
+    return replace(plan, drift=replace(DRIFT, fastest_nm_per_min=30.0))

@@ -15,7 +15,7 @@ from unittest import mock
 
 import numpy as np
 
-from eels_iontransport.acquire import disk_guard, home, journal_files
+from eels_iontransport.acquire import disk_guard, journal_files
 from eels_iontransport.acquire import site as sites
 from eels_iontransport.acquire.journal import JournalRecorder
 from eels_iontransport.acquire.memory import MemoryRecorder, MemorySink
@@ -34,7 +34,6 @@ from eels_iontransport.simulation.port import SimulatedPort
 from eels_iontransport.simulation.specimen import SURVEY_NM, lco_boundary
 
 CHANNELS = 640
-RETURN_TIMEOUT_S = 0.05  # of the wall, for a control that does not come home
 PLENTY = 10**12  # bytes
 _WRITE = journal_files._write
 
@@ -44,7 +43,7 @@ Action = Callable[["Rig"], None]
 def site() -> Site:
     """The simulated one, with a beam that is given up sooner."""
     known = sites.load("simulator")
-    beam = replace(known.beam, settle_s=0.5, give_up_s=20.0)
+    beam = replace(known.beam, settle_s=2.0, give_up_s=20.0)
     return replace(known, beam=beam, camera=replace(known.camera, channels=CHANNELS))
 
 
@@ -154,6 +153,7 @@ class Ran:
     left: dict[str, Any]
     progress: list[Progress]
     actions: Counter[str]
+    said: list[str]  # to the operator, beside the outcome
 
 
 @dataclass
@@ -184,7 +184,7 @@ class Rig:
         self.trigger: Trigger | None = None
         self.refuses: dict[str, Exception] = {}  # actions that fail from now on
         self.disk_is_full = False  # for the next write of the journal, of which half is done
-        self.said: list[str] = []  # to the operator, beside the outcome
+        self.said: list[str] = []
         self._actions: Counter[str] = Counter()
         self._recorder: Any = None
         self.runner = Runner(
@@ -199,7 +199,7 @@ class Rig:
         items = Items(self._tell)
         journals = self.folder / f"{next(self.numbers)}"
         self._recorder = acknowledged = Acknowledged(JournalRecorder(journals, items))
-        self._actions = Counter()
+        self._actions, self.said = Counter(), []
         found, progress = self.state(), []
 
         def look(now: Progress) -> None:
@@ -210,7 +210,16 @@ class Rig:
         with mock.patch.object(journal_files, "_write", self._write):
             outcome = self.runner.run(plan, look)
         return Ran(
-            plan, outcome, acknowledged.rows, items.sinks, journals, found, self.state(), progress, self._actions
+            plan,
+            outcome,
+            acknowledged.rows,
+            items.sinks,
+            journals,
+            found,
+            self.state(),
+            progress,
+            self._actions,
+            self.said,
         )
 
     def state(self) -> dict[str, Any]:
@@ -221,7 +230,7 @@ class Rig:
     def mend(self) -> None:
         """Nothing goes wrong any more."""
         self.trigger, self.look, self.free_bytes = None, lambda progress: None, lambda: PLENTY
-        self.refuses, self.disk_is_full, self.said = {}, False, []
+        self.refuses, self.disk_is_full = {}, False
         self.microscope.suffer(None)
 
     def bring_home(self, state: dict[str, Any]) -> None:
@@ -254,7 +263,7 @@ class Rig:
 
 
 @contextlib.contextmanager
-def hurried() -> Iterator[None]:
-    """What waits by the clock of the wall does not wait long."""
-    with mock.patch.object(home, "RETURN_TIMEOUT_S", RETURN_TIMEOUT_S), mock.patch.object(disk_guard, "LOOK_S", 0.0):
+def watchful() -> Iterator[None]:
+    """The disk is asked for its room before every row."""
+    with mock.patch.object(disk_guard, "LOOK_S", 0.0):
         yield
