@@ -12,9 +12,9 @@ class DriftSettings:
     """When to look at the reference area, and what to believe.
 
     An image is due after every_rows rows or every_s seconds, whichever is first; 0 switches a trigger off. pixels: of
-    a side of the image, each of pixel_time_us. area_nm: length of the side; 0 leaves it to the caller. limit_nm:
-    largest displacement since the reference. lattice_nm: period of a lattice that the image may show. predict: whether
-    the rate is followed between images.
+    a side of the image. area_nm: length of the side; 0 leaves it to the caller. limit_nm: largest displacement since
+    the reference. lattice_nm: period of a lattice that the image may show. predict: whether the rate is followed
+    between images.
 
     rate_limit_nm_per_min: largest drift at which a run starts; 0 starts at any. fastest_nm_per_min: drift that cannot
     be; an image that would need more is not used.
@@ -27,7 +27,6 @@ class DriftSettings:
     rate_limit_nm_per_min: float = 0.5
     fastest_nm_per_min: float = 60.0
     pixels: int = 128
-    pixel_time_us: float = 2.0
     area_nm: float = 0.0
     predict: bool = True
 
@@ -42,7 +41,7 @@ def read_drift(table: Table | None) -> DriftSettings:
     if table is None:
         return DriftSettings()
     settings = table.fill(DriftSettings)
-    for key in ("limit_nm", "lattice_nm", "fastest_nm_per_min", "pixel_time_us"):
+    for key in ("limit_nm", "lattice_nm", "fastest_nm_per_min"):
         value = getattr(settings, key)
         if value is not None and value <= 0:
             raise table.refuse(key, f"must be positive, and is {value:g}")

@@ -84,11 +84,13 @@ class DriftTracker:
         raise MicroscopeFault(f"The drift could not be followed any further: {problem[:1].lower()}{problem[1:]}")
 
     def wait_until_slow(self, reporter: Reporter, look: Callable[[], None]) -> None:
-        """Take images by `look` until the drift is below its limit, or the operator wants to start anyway.
+        """Take images by `look` until the drift is below its limit, if there is one, or the operator starts anyway.
 
         Raises MicroscopeFault where the area is not fit to measure drift on.
         """
         limit = self._settings.rate_limit_nm_per_min
+        if limit == 0:
+            return
         self._orders.expect_proceed()
         with reporter.waiting(State.WAITING):
             images = 0

@@ -153,6 +153,13 @@ def test_the_run_waits_for_the_drift_to_fall():
     assert started.drift_nm_per_min < 0.5
 
 
+def test_without_a_limit_it_starts_at_any_drift():
+    microscope, seen = FakeMicroscope(drift_nm_per_s=(0.0, 0.05)), Seen()
+    outcome, _, _ = run(microscope, line_plan(drift=replace(DRIFT, rate_limit_nm_per_min=0.0)), seen)
+    assert outcome.ending is Ending.COMPLETE
+    assert all(progress.state is not State.WAITING for progress in seen)
+
+
 def test_the_operator_may_start_anyway_or_abort():
     microscope, recorder = FakeMicroscope(drift_nm_per_s=(0.0, 0.05)), MemoryRecorder()
     runner = Runner(microscope, recorder, site(), clock=microscope.clock)
