@@ -6,7 +6,8 @@ The acquisition port and the Swift devices are two faces of it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ..data.regions import Regions
 from ..data.spectrum import EnergyAxis
 from .camera import Camera, Detector
 from .clock import Clock
+from .collection import OFF_AXIS_RAD, shares
 from .mishaps import CAMERA_PATIENCE_S, CameraFault, Controls, Mishaps
 from .specimen import SURVEY_NM, Specimen, lco_boundary
 from .spectra import SpectrumModel
@@ -25,6 +27,7 @@ ELECTRON_CHARGE_C = 1.602176634e-19
 DEFAULT_BEAM_CURRENT_A = 20e-12
 
 DISPERSION, ENERGY_OFFSET = "EELS_eVPerChannel", "ZLPoffset"
+PATTERN_SHIFT = "EELS_PatternShift"
 BEAM_CURRENT, BLANKER = "BeamCurrent", "C_Blank"
 STAGE_X, STAGE_Y = "CSH.x", "CSH.y"
 
@@ -44,7 +47,8 @@ class SimulatedMicroscope:
     the scan.
 
     Controls: EELS_eVPerChannel (eV per channel, any positive value), ZLPoffset (eV, nominal energy loss of channel 0),
-    BeamCurrent (A, at the specimen), C_Blank (0, or 1 for frames without beam), CSH.x and CSH.y (m, of the specimen).
+    EELS_PatternShift (rad, of the diffraction pattern off the spectrometer's entrance; see `collection`), BeamCurrent
+    (A, at the specimen), C_Blank (0, or 1 for frames without beam), CSH.x and CSH.y (m, of the specimen).
     mishaps: what goes wrong, from now on; see also `suffer`.
     """
 
@@ -64,6 +68,7 @@ class SimulatedMicroscope:
         self.controls: dict[str, float] = {  # as they were set; `get` reads them
             DISPERSION: SETTINGS["vibrational"][0],
             ENERGY_OFFSET: SETTINGS["vibrational"][1],
+            PATTERN_SHIFT: 0.0,
             BEAM_CURRENT: beam_current_a,
             BLANKER: 0.0,
             STAGE_X: 0.0,
@@ -126,8 +131,9 @@ class SimulatedMicroscope:
         with self._lock:
             self._controls.set(control, float(value), self.clock.now_s, self.mishaps)
 
-    def use(self, setting: str) -> None:
-        """Set dispersion and energy offset to one of SETTINGS."""
+    def use(self, setting: str, *, off_axis: bool = False) -> None:
+        """Set dispersion and energy offset to one of SETTINGS, and collect on or off the axis."""
+        self.set(PATTERN_SHIFT, OFF_AXIS_RAD if off_axis else 0.0)
         for control, value in zip((DISPERSION, ENERGY_OFFSET), SETTINGS[setting]):
             self.set(control, value)
 
@@ -164,7 +170,7 @@ class SimulatedMicroscope:
                 moved_y, moved_x = self.displacement_nm()
                 across = float(self.specimen.across_nm(position.y_nm - moved_y, position.x_nm - moved_x))
                 electrons = beam * self.dose(exposure_s)
-                expected = electrons * self._model().expected(across, np.array([shift_ev]))[0]
+                expected = electrons * self._expected(across, shift_ev)
             else:
                 expected = np.zeros(self.camera.channels)
             return self._detector.expose(expected, self._rng)
@@ -230,19 +236,30 @@ class SimulatedMicroscope:
         return (1000.0 * (brightness + noise)).astype(np.float32)
 
     def truth(
-        self, line: Line, regions: Regions | None = None, exposures: Mapping[str, tuple[float, int]] | None = None
+        self,
+        line: Line,
+        regions: Regions | None = None,
+        exposures: Mapping[str, tuple[float, int]] | None = None,
+        off_axis: Iterable[str] = (),
     ) -> dict:
         """What an analysis of the line should find; see `truth.truth`.
 
-        exposures: exposure in s and number of frames of a pixel for each role, for the doses.
+        exposures: exposure in s and number of frames of a pixel for each role, for the doses. off_axis: roles that were
+        collected off the axis.
         """
         content = {
             "seed": self.seed,
             "beam_current_pa": 1e12 * self.controls[BEAM_CURRENT],
             "counts_per_electron": self.camera.counts_per_electron,
             "electrons_per_pixel": {str(k): self.dose(*v) for k, v in (exposures or {}).items()},
+            "off_axis": {str(role): asdict(shares(OFF_AXIS_RAD)) for role in off_axis},
         }
         return {**truth(self.specimen, line, regions), **content}
+
+    def _expected(self, across_nm: float, shift_ev: float) -> np.ndarray:
+        """Probability of each channel per incident electron, (channels,)."""
+        collected = shares(self.get(PATTERN_SHIFT))
+        return self._model().expected(across_nm, np.array([shift_ev]), collected)[0]
 
     def _model(self) -> SpectrumModel:
         axis = self.energy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,18 +47,20 @@ def acquire_all(
     roles: Iterable[Role] = tuple(DEFAULT_EXPOSURES),
     gain_known: bool = True,
     passes: int = 1,
+    off_axis: Collection[Role] = (),
 ) -> dict[Role, Spectra]:
     """Spectra of each role: frames as rows for the ZLP and aloof, a row per pixel (frames summed) for the lines.
 
     gain_known: whether the spectra carry the noise model of the camera's gain, or leave it to be estimated.
     passes: how often the vibrational line is traversed, with as many frames in all; more than one are kept. Raises
     ValueError where the frames of a pixel cannot be divided among them.
+    off_axis: roles that are collected off the axis.
     """
     places = places or default_places(microscope)
     taken = {**DEFAULT_EXPOSURES, **(exposures or {})}
     result = {}
     for role in roles:
-        microscope.use(LINE_SETTINGS.get(role, "vibrational"))
+        microscope.use(LINE_SETTINGS.get(role, "vibrational"), off_axis=role in off_axis)
         if role in LINE_SETTINGS:
             counts = _traversed(microscope, places.line, taken[role], passes if role is Role.VIBRATIONAL else 1)
             result[role] = _spectra(microscope, role, counts, taken[role], places.line.step_nm, gain_known)

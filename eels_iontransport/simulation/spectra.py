@@ -17,6 +17,7 @@ from scipy.signal import fftconvolve
 
 from ..data.spectrum import EnergyAxis
 from . import losses
+from .collection import ON_AXIS, Shares
 from .losses import BOLTZMANN_MEV_PER_K
 from .response import response
 from .specimen import REFERENCE_THICKNESS, Mode, Specimen
@@ -93,11 +94,11 @@ def _edge_shares(specimen: Specimen) -> np.ndarray:
     return np.array([phase.lithium * totals[0] + phase.cobalt * totals[1] for phase in specimen.phases])
 
 
-def component_weights(specimen: Specimen, x_nm: float) -> np.ndarray:
+def component_weights(specimen: Specimen, x_nm: float, shares: Shares = ON_AXIS) -> np.ndarray:
     """Probability of each component per incident electron at the position, in the order of the components.
 
-    Electrons are conserved: those that lost energy to vibrations are missing from the zero-loss peak, and t/lambda
-    counts ionizations with the valence losses.
+    shares: what of it reaches the spectrometer. On the axis electrons are conserved: those that lost energy to
+    vibrations are missing from the zero-loss peak, and t/lambda counts ionizations with the valence losses.
     """
     t = float(specimen.t_over_lambda(np.array([x_nm]))[0])
     share = specimen.weights(np.array([x_nm]))[0]
@@ -112,14 +113,15 @@ def component_weights(specimen: Specimen, x_nm: float) -> np.ndarray:
     valence = t * (1.0 - float(share @ _edge_shares(specimen)))
     plural = [quasi_elastic * valence**n / factorial(n) for n in range(1, _PLURAL_ORDERS + 1)]
     edges = [quasi_elastic * t * valence**n / factorial(n) for n in range(_EDGE_ORDERS)]
+    others, impact = shares.weighting(t / REFERENCE_THICKNESS)
     return np.concatenate(
         [
-            [quasi_elastic - vibrations],
-            polaritons * (not inside),
-            polaritons * inside,
-            phonons,
-            plural,
-            np.outer(share, edges).ravel(),
+            [others * (quasi_elastic - vibrations)],
+            others * polaritons * (not inside),
+            others * polaritons * inside,
+            impact * phonons,
+            others * np.array(plural),
+            others * np.outer(share, edges).ravel(),
         ]
     )
 
@@ -141,8 +143,11 @@ class SpectrumModel:
         self._edges = axis.offset_ev + axis.step_ev * (np.arange(axis.size + 1) - 0.5)
         self._grid = grid
 
-    def expected(self, x_nm: float, shifts_ev: np.ndarray) -> np.ndarray:
-        """Probability of each channel per incident electron, (shifts, channels), the spectrum moved by each shift."""
-        mixed = component_weights(self._specimen, x_nm)[self._kept] @ self._integrals
+    def expected(self, x_nm: float, shifts_ev: np.ndarray, shares: Shares = ON_AXIS) -> np.ndarray:
+        """Probability of each channel per incident electron, (shifts, channels), the spectrum moved by each shift.
+
+        shares: what reaches the spectrometer, as for `component_weights`.
+        """
+        mixed = component_weights(self._specimen, x_nm, shares)[self._kept] @ self._integrals
         edges = [self._edges - shift for shift in np.atleast_1d(shifts_ev)]
         return np.array([np.diff(np.interp(at, self._grid, mixed)) for at in edges])

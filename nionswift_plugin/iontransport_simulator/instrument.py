@@ -8,7 +8,14 @@ from typing import Any
 from nion.device_kit import InstrumentDevice
 from nion.utils import Event, Geometry, Stream
 
-from eels_iontransport.simulation.microscope import DISPERSION, ENERGY_OFFSET, STAGE_X, STAGE_Y, SimulatedMicroscope
+from eels_iontransport.simulation.microscope import (
+    DISPERSION,
+    ENERGY_OFFSET,
+    PATTERN_SHIFT,
+    STAGE_X,
+    STAGE_Y,
+    SimulatedMicroscope,
+)
 
 INSTRUMENT_ID = "iontransport_simulator"
 SATURATION_LEVEL, COUNTS_PER_ELECTRON = "EELS_SaturationLevel", "EELS_CountsPerElectron"  # can only be read
@@ -129,6 +136,7 @@ class Instrument(InstrumentDevice.Instrument):
             "instrument_name": self.display_name,
             "eels_ev_per_channel": self.GetVal(DISPERSION),
             "eels_energy_offset_ev": self.GetVal(ENERGY_OFFSET),
+            "eels_pattern_shift_rad": self.GetVal(PATTERN_SHIFT),
             "eels_saturation_counts": self.GetVal(SATURATION_LEVEL),
             "beam_current_pa": 1e12 * self.GetVal("BeamCurrent"),
             "specimen": self.microscope.specimen.name,
