@@ -42,6 +42,10 @@ class Home:
         for name in controls:
             self._values[name] = self._microscope.get_control(name)
 
+    def value(self, name: str) -> float:
+        """What a control that was read in `leave` read then."""
+        return self._values[name]
+
     def set_control(self, name: str, value: float) -> None:
         """Set a control that was read in `leave`. Raises MicroscopeFault."""
         if name not in self._touched:

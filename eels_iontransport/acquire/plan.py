@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..data.collection import Collection, collecting
 from ..data.errors import UnusableInput
 from ..data.geometry import Area, Field, Line, Point
 from ..data.record import Role
@@ -47,8 +48,9 @@ class Plan:
     watching: Watching = Watching()
 
     def title(self, step: Step) -> str:
-        """Title of a step's item, such as "GB1 L1 vibrational" or, taken again, "GB1 L1 vibrational (2)"."""
-        title = f"{self.name} {LABELS[step.role]}".strip()
+        """Title of a step's item: "GB1 L1 vibrational", "GB1 L1 vibrational off axis", taken again with " (2)"."""
+        side = f" {Collection.OFF_AXIS.value}" if step.is_off_axis else ""
+        title = f"{self.name} {LABELS[step.role]}{side}".strip()
         return title if step.take == 1 else f"{title} ({step.take})"
 
     def places(self, step: Step, field: Field) -> tuple[Point, ...]:
@@ -144,16 +146,23 @@ def session_plan(
     vacuum: Point | None = None,
     roles: Iterable[Role] = tuple(DEFAULT_EXPOSURES),
     exposures: Mapping[Role, Exposure] | None = None,
+    off_axis: Iterable[Role] = (),
 ) -> Plan:
     """The correlated session: vacuum ZLP, aloof, then vibrational, valence and core loss on the same line.
 
     Steps run in the order of `DEFAULT_EXPOSURES` whatever the order of `roles`: core loss, which takes the largest
-    dose and so removes most lithium, comes last.
+    dose and so removes most lithium, comes last. off_axis: roles that are collected off the axis, where the site can
+    (`Site.collections`).
     """
-    chosen = set(roles)
+    chosen, aside = set(roles), set(off_axis)
     given = {**DEFAULT_EXPOSURES, **(exposures or {})}
     steps = tuple(
-        Step(role, SETTINGS[role], given[role].exposure_s, given[role].frames)
+        Step(
+            role,
+            collecting(SETTINGS[role], Collection.OFF_AXIS if role in aside else Collection.ON_AXIS),
+            given[role].exposure_s,
+            given[role].frames,
+        )
         for role in DEFAULT_EXPOSURES
         if role in chosen
     )

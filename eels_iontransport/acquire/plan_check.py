@@ -11,7 +11,7 @@ from ..data.geometry import Area, Field, Line, Point
 from ..data.record import Role
 from .places import strip_corners
 from .site import Site
-from .step import FRAME_ROLES, LINE_ROLES, Engine, Step
+from .step import FRAME_ROLES, LINE_ROLES, OFF_AXIS_ROLES, Engine, Step
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -69,6 +69,8 @@ def _check_step(plan: Plan, step: Step, site: Site) -> Iterable[str]:
         yield f"{what}: the site file of {site.name} has no setting '{step.setting}'; it has {known}."
     else:
         yield from filter(None, (site.out_of_range(c.control, c.value) for c in site.settings[step.setting].controls))
+    if step.is_off_axis and step.role not in OFF_AXIS_ROLES:
+        yield f"{what}: only vibrational spectra of the specimen are collected off the axis; collect this one on it."
     if not (math.isfinite(step.exposure_s) and step.exposure_s > 0):
         yield f"{what}: the exposure is {step.exposure_s:g} s; give a positive number of seconds."
     elif step.exposure_s > MAXIMUM_EXPOSURE_S:

@@ -22,7 +22,7 @@ from .plan import Plan, vacuum_point
 from .port import Microscope, MicroscopeFault, Recorder
 from .preflight import EXPECTED, blockers, controls_of, sentence, zero_window_ev
 from .reporter import Reporter
-from .site import Setting, Site
+from .site import ControlValue, Setting, Site
 from .step import Engine, Step
 from .synchronized import SynchronizedRows
 from .writer import StepWriter, StorageFault
@@ -118,11 +118,11 @@ class Run:
             self._boundary.rest()
         self._reporter.begin(State.SETTING, index)
         self._apply(step.setting, self._site.settings[step.setting])
-        if self._plan.watching.check_zlp and not is_first:
+        if self._plan.watching.check_zlp and not (is_first or step.is_off_axis):  # off the axis the vacuum has no ZLP
             look_at_zero(self._microscope, step, self._orders, self._reporter)
 
     def _apply(self, name: str, setting: Setting) -> None:
-        for wanted in setting.controls:
+        for wanted in self._wanted(setting):
             self._orders.check_abort()
             self._home.set_control(wanted.control, wanted.value)
             deadline = self._clock.now_s + setting.timeout_s
@@ -134,6 +134,16 @@ class Run:
                     )
                 self._orders.wait(self._clock, _POLL_S)
         self._orders.wait(self._clock, setting.settle_s)
+
+    def _wanted(self, setting: Setting) -> list[ControlValue]:
+        """The controls of a setting, and before them those that others of the plan set and this one does not name.
+
+        These go back to where they were before the run: after a step off the axis, the next one is on it again.
+        """
+        named = {c.control for c in setting.controls}
+        others = {c.control: c for step in self._plan.steps for c in self._site.settings[step.setting].controls}
+        back = [replace(c, value=self._home.value(name)) for name, c in others.items() if name not in named]
+        return [*(c for c in back if not c.accepts(self._microscope.get_control(c.control))), *setting.controls]
 
     def _acquire_step(self, index: int, step: Step, field: Field) -> None:
         self._reporter.begin(State.ACQUIRING, index)
@@ -198,9 +208,8 @@ class Run:
             exposure_s=step.exposure_s,
             frames=step.frames_of_a_row,
             beam_current_pa=self._beam.read_current(),
-            settings={
-                c.control: self._microscope.get_control(c.control) for c in self._site.settings[step.setting].controls
-            },
+            setting=step.setting,
+            settings={name: self._microscope.get_control(name) for name in controls_of(self._plan, self._site)},
             plan=self._plan.to_data(),
             passes=step.passes,
             columns=area.columns if area else None,

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
+from ..data.collection import Collection, collecting
 from ..data.errors import UnusableInput
+from ..data.record import Role
 from .drift_settings import DriftSettings, read_drift
+from .step import OFF_AXIS_ROLES, SETTINGS
 from .strict import Table
 
 MAXIMUM_SETTLE_S = 600.0
@@ -106,6 +109,18 @@ class Site:
     probe_settle_s: float = 0.0
     overhead_s: float = 0.007
     ranges: Mapping[str, Range] = field(default_factory=dict)
+
+    def collections(self, role: Role) -> dict[Collection, str]:
+        """How a role can be collected here, and the name of the setting that does: on the axis always.
+
+        Off the axis only where the specimen is under the beam, in the vibrational setting: in the vacuum nothing comes
+        there, and the thickness and edges are measured against the whole beam.
+        """
+        found = {Collection.ON_AXIS: SETTINGS[role]}
+        off_axis = collecting(SETTINGS[role], Collection.OFF_AXIS)
+        if role in OFF_AXIS_ROLES and off_axis in self.settings:
+            found[Collection.OFF_AXIS] = off_axis
+        return found
 
     def out_of_range(self, control: str, value: float) -> str:
         """A sentence where a control must not be set to a value; empty where it may."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from ..data.collection import Collection, collection_of
 from ..data.record import Role
 
 LINE_ROLES = (Role.VIBRATIONAL, Role.VALENCE, Role.CORE_LOSS)
@@ -19,6 +20,7 @@ SETTINGS = {
     Role.CORE_LOSS: "core_loss",
     Role.IMAGE: "vibrational",
 }
+OFF_AXIS_ROLES = (Role.VIBRATIONAL, Role.POINTS, Role.IMAGE)  # may be collected off the axis, where a site can
 LABELS = {
     Role.ZLP: "vacuum ZLP",
     Role.ALOOF: "A1 aloof",
@@ -56,6 +58,10 @@ class Step:
     @property
     def rows_are_frames(self) -> bool:
         return self.role in FRAME_ROLES
+
+    @property
+    def is_off_axis(self) -> bool:
+        return collection_of(self.setting) is Collection.OFF_AXIS
 
     @property
     def frames_of_a_row(self) -> int:

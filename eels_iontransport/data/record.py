@@ -51,11 +51,12 @@ class Record:
     saturated_frames: int | None = None  # frames with a full channel, seen before summing; None: level unknown
     electrons_per_count: float | None = None
     beam_current_pa: float | None = None
-    settings: Mapping[str, float] = field(default_factory=dict)  # control values read back
+    settings: Mapping[str, float] = field(default_factory=dict)  # control values read back, of all that the plan sets
     plan: Mapping[str, Any] = field(default_factory=dict)  # the plan as JSON-ready data
     passes: int = 1
     columns: int | None = None  # pixels of one line of a spectrum image; None where the item is none
     line_step_nm: float | None = None  # distance between the lines of a spectrum image
+    setting: str = ""  # name of the spectrometer setting
 
     @property
     def pixels(self) -> int:
