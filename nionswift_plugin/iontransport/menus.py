@@ -103,7 +103,7 @@ def _entries(window: DocumentController.DocumentController) -> list[menu.Entry]:
 
 
 def _acquire(window: DocumentController.DocumentController) -> None:
-    """As the panel's button, or Resume where the run is paused; the panel, which says what stands in the way, is shown."""
+    """As the button, or Resume where the run is paused; the panel, which says what stands in the way, is shown."""
     panel = find_panel(window)
     panel.show()
     panel.handler.acquire_key_pressed()

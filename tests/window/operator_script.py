@@ -63,6 +63,12 @@ async def operate(swift, panel) -> None:
         rows.frames = "10"
     handler.acquire_clicked(None)
     await until(lambda: row() > 2)
+    handler.pause_clicked(None)
+    await until(lambda: shown().state is State.PAUSED)
+    say(f"paused: {shown().state_text} {shown().pause_text}")
+    paused_at = row()
+    handler.pause_clicked(None)
+    await until(lambda: row() > paused_at)
     handler.abort_clicked(None)
     await until(lambda: not controller.is_busy)
     say(f"aborted: {shown().state is State.ABORTED}, rows kept: {'rows kept' in shown().state_text}")

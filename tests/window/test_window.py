@@ -39,6 +39,7 @@ def test_an_operator_at_the_window(tmp_path):
         "closed by default: True",
         "wide enough: True",
         "first hint: Take a survey image first: press Overview or Detail.",
+        "paused: Paused by you. Resume",
         "aborted: True, rows kept: True",
         "second run: running, results: True",
         "closed: aborted",

@@ -28,11 +28,6 @@ class Shown(Observable.Observable):
         except KeyError:
             raise AttributeError(name) from None
 
-    def announce(self) -> None:
-        """Show everything, to a view that has just been made."""
-        for name in self._values:
-            self.notify_property_changed(name)
-
     def show(self, presentation: Presentation) -> None:
         before, self._values = self._values, values(presentation)
         for name, value in self._values.items():

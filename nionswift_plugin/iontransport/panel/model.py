@@ -17,7 +17,7 @@ NO_MICROSCOPE = "No microscope. Existing data can be analysed: EELS > Ion Transp
 
 COLOURS = {
     State.NO_MICROSCOPE: "#777777",
-    State.IDLE: "#777777",
+    State.IDLE: "#888888",
     State.READY: "#00755A",
     State.RUNNING: "#0072B2",
     State.WAITING: "#B84A00",

@@ -38,7 +38,6 @@ class IonTransportPanel(Panel.Panel):
         self.widget = Declarative.DeclarativeWidget(
             document_controller.ui, document_controller.event_loop, self.handler
         )
-        self.handler.shown.announce()  # colours that are there from the start are not taken over
         self._filled: set[str] = set()
         self._refreshed = 0.0
         self._failed = False
