@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import live, menus
+from .host.mending import mend_data_panel
 from .panel import panel
 from .warming import Warming
 
@@ -17,6 +18,7 @@ class IonTransportExtension:
     extension_id = "nion.eels.iontransport"
 
     def __init__(self, api_broker: Any) -> None:
+        mend_data_panel()
         panel.register()
         self._unregister_menus = menus.register()
         self._warming = Warming()
