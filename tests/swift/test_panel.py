@@ -336,6 +336,20 @@ def test_test_frames_of_every_setting_say_the_longest_exposure_and_leave_nothing
     desk.run_to_the_end()
 
 
+def test_test_frames_can_be_aborted(desk):
+    desk.ready()
+    desk.handler.rows.vibrational.exposure = "20"
+    before = desk.lab.state()
+    desk.handler.test_clicked(None)
+    desk.wait(0.1)
+    desk.handler.abort_clicked(None)
+    desk.idle()
+    assert desk.shown.hint == "Aborted by the operator." and desk.lab.state() == before
+    desk.handler.rows.vibrational.exposure = "0.1"
+    desk.run_to_the_end()
+    assert desk.shown.state is State.DONE
+
+
 def test_a_test_frame_without_a_survey_is_taken_in_the_present_setting(desk):
     desk.handler.test_clicked(None)
     desk.idle()
@@ -472,7 +486,9 @@ def test_an_item_deleted_during_its_scan_is_said_and_the_next_run_works(desk):
     desk.pump(lambda: bool(desk.items(Role.VIBRATIONAL)))
     desk.lab.document_model.remove_data_item(desk.items(Role.VIBRATIONAL)[0])
     desk.idle()
-    assert desk.shown.state in (State.FAULT, State.DONE) and desk.shown.state_text
+    assert desk.shown.state is State.FAULT and desk.shown.leftover.startswith("GB1 L1 vibrational of ")
+    desk.handler.recover_clicked(None)
+    assert record_of(desk.items(Role.VIBRATIONAL)[0]).status is Status.FAULT and not desk.shown.leftover
     desk.handler.rows.vibrational.frames = "2"
     desk.run_to_the_end()
     assert desk.shown.state is State.DONE

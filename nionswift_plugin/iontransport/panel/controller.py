@@ -84,9 +84,12 @@ class Controller:
         if outcome is not None:
             self._notice = outcome
         self.surveys.follow()
+        was_running = self.runs.run is not None
         outcome = self.runs.poll()
         if outcome is not None:
             self._notice = outcome
+        if was_running and self.runs.run is None:
+            self.leftovers.look_again()
         if not self.is_busy:
             self._lab.ask_now_and_then()
 

@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Leftovers:
-    """The journals that are open, as they were when the panel first looked."""
+    """The journals that are open, as they were when the panel looked last."""
 
     def __init__(
         self, document_model: DocumentModel.DocumentModel, on_new_item: Callable[[DataItem.DataItem], object]
@@ -32,6 +32,10 @@ class Leftovers:
         if self._journals is None:
             self._journals = self._look()
         return leftover_text(self._journals)
+
+    def look_again(self) -> None:
+        """A run has failed, and may have left rows that came into no item."""
+        self._journals = None
 
     def recover(self) -> str:
         """Make an item of each; returns a sentence where one could not be made, else an empty one."""

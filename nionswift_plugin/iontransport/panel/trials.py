@@ -12,7 +12,6 @@ from nion.swift.model import DocumentModel
 
 from eels_iontransport.acquire.exposure import advise
 from eels_iontransport.acquire.memory import MemoryRecorder
-from eels_iontransport.acquire.outcome import Ending
 from eels_iontransport.acquire.plan import Plan
 from eels_iontransport.acquire.port import Frames, MicroscopeFault
 from eels_iontransport.acquire.site import Site
@@ -60,7 +59,7 @@ class PlanTrial:
         outcome = self._run.outcome
         if outcome is None:
             return None
-        problem = "" if outcome.ending is Ending.COMPLETE and not outcome.problems else outcome.sentence()
+        problem = " ".join([*filter(None, [outcome.reason]), *outcome.problems])
         taken = []
         for step, sink in zip(self._plan.steps, self._recorder.sinks):
             spectra = sink.spectra()
