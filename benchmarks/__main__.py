@@ -16,6 +16,8 @@ MODULES = (
     "simulator",
     "journal",
     "acquisition",
+    "drift",
+    "endurance",
     "demo",
     "readout",
     "startup",
