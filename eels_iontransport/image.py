@@ -11,6 +11,7 @@ from .chosen_fit import fit_groups
 from .data.errors import UnusableInput
 from .data.flags import Flag
 from .data.image import SpectrumImage, require_image
+from .data.record import Role
 from .data.spectrum import Spectra
 from .data.units import mev
 from .decomposition.engine import Stop, never
@@ -22,6 +23,7 @@ from .measure.alignment import aligned_rows
 from .memory import Memory
 from .prepared import prepare
 from .progress import Progress, silent
+from .provenance import off_axis_inputs
 from .survey import Survey, survey
 from .vibrational_model import build_model
 
@@ -55,13 +57,14 @@ def decompose_image(
         found = survey(image, block, should_stop, progress)
         progress(0, image.pixels, "Fitting parts")
         of_aloof, of_vacuum = (prepare(spectra) if spectra is not None else None for spectra in (aloof, zlp))
-        model = build_model(recipe, mode, None, found.mean(), of_aloof, of_vacuum, Memory(), should_stop)
+        model = build_model(recipe, mode, None, found.mean(image.metadata), of_aloof, of_vacuum, Memory(), should_stop)
         together = None
         if mode == "shared":
             together = fit_groups(model, {str(i): part for i, part in enumerate(found.parts)}, Memory(), should_stop)
         plan = plan_rows(model.setup, together, found.total, should_stop)
         table = _fit(image, found, plan, block, should_stop, progress)
-    flags = (*model.flags, *_flags(table, found, recipe))
+    off_axis = off_axis_inputs({Role.IMAGE.value: image})
+    flags = (*off_axis, *model.flags, *_flags(table, found, recipe))
     zero = ZeroLossMaps(*(_map(image, a) for a in (mev(found.position_ev), mev(found.fwhm_ev), found.integral)))
     return PeakMaps(image.shape, replace(table, flags=flags), zero, image.step_nm)
 

@@ -11,11 +11,23 @@ from typing import Any
 import numpy as np
 
 from .data.flags import Flag
-from .data.record import Record, Status
+from .data.image import SpectrumImage
+from .data.record import Record, Role, Status
 from .data.spectrum import Spectra
 from .files import SOURCE_KEY
 
 DISTRIBUTION = "nionswift-eels-iontransport"
+
+_OFF_AXIS = (
+    "The {role} spectra were collected off the axis, where the zero-loss peak is only what the specimen scatters "
+    "elastically; {advice}."
+)
+_ON_IT = "take them on it"
+_NOT_PER_ELECTRON = (
+    "energies are as on the axis, but areas and bands are not losses per electron of the beam, and their change from "
+    "place to place is also one of the elastic scattering"
+)
+_ADVICE = {Role.VIBRATIONAL.value: _NOT_PER_ELECTRON, Role.IMAGE.value: _NOT_PER_ELECTRON}
 
 
 @cache
@@ -32,7 +44,8 @@ def provenance(
 ) -> dict[str, Any]:
     """Version, every input by role with its SHA-256 (of the file, else of the counts), and parameters.
 
-    An input that tells how its acquisition ended has its status, reason, rows planned and rows valid beside it.
+    An input that tells how its acquisition ended has its status, reason, rows planned, rows valid and spectrometer
+    setting beside it.
     hashes: of the counts by role, where they are known.
     """
     hashes = hashes or {}
@@ -65,6 +78,16 @@ def partial_inputs(inputs: Mapping[str, Spectra]) -> tuple[Flag, ...]:
     )
 
 
+def off_axis_inputs(inputs: Mapping[str, Spectra | SpectrumImage]) -> tuple[Flag, ...]:
+    """A flag for each input by role that was collected off the axis, where the zero-loss peak is not the beam."""
+    records = {role: Record.from_metadata(spectra.metadata) for role, spectra in inputs.items()}
+    return tuple(
+        Flag("OFF_AXIS", _OFF_AXIS.format(role=role.replace("_", " "), advice=_ADVICE.get(role, _ON_IT)))
+        for role, record in records.items()
+        if record is not None and record.is_off_axis
+    )
+
+
 def _ending(spectra: Spectra) -> dict[str, Any]:
     record = Record.from_metadata(spectra.metadata)
     if record is None:
@@ -74,6 +97,7 @@ def _ending(spectra: Spectra) -> dict[str, Any]:
         "reason": record.reason,
         "rows_planned": record.rows_planned,
         "rows_valid": record.rows_valid,
+        **({"setting": record.setting} if record.setting else {}),
     }
 
 

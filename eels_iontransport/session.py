@@ -30,7 +30,7 @@ from .measure.transport import Assumptions
 from .memory import Memory, Seen, Watch
 from .prepared import Prepared, Preparer, prepare_all
 from .progress import Progress, silent
-from .provenance import partial_inputs, provenance, sha256
+from .provenance import off_axis_inputs, partial_inputs, provenance, sha256
 from .readout import Findings, assemble
 from .rows import RowFits
 from .scrutiny import Evaluated, with_bootstrap, with_model, with_sceptic, with_specifications
@@ -166,8 +166,8 @@ class Session:
             self._of_scans,
             settled=settled,
         )
-        partial_flags = partial_inputs({role: given.spectra for role, given in seen.items()})
-        chemistry = replace(chemistry, flags=(*partial_flags, *chemistry.flags))
+        inputs = {role: given.spectra for role, given in seen.items()}
+        chemistry = replace(chemistry, flags=(*partial_inputs(inputs), *off_axis_inputs(inputs), *chemistry.flags))
         vibrations, masks = Vibrations(), line_masks(line, chemistry.regions)
         if fits:
             vibrations = measure_vibrations(

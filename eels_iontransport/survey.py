@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -44,11 +46,11 @@ class Survey:
         """The pixels with a zero, (n,)."""
         return np.isfinite(self.position_ev)
 
-    def mean(self) -> Prepared:
-        """The total as one spectrum that has the noise of the pixels."""
+    def mean(self, metadata: Mapping[str, Any]) -> Prepared:
+        """The total as one spectrum that has the noise of the pixels, with the metadata of the image."""
         energy_mev = self.total.energy_mev
         axis = EnergyAxis(ev(float(energy_mev[0])), ev(self.total.step_mev), energy_mev.size)
-        return prepare(Spectra(self.total.counts, axis, np.ones(1, bool)), self.noise)
+        return prepare(Spectra(self.total.counts, axis, np.ones(1, bool), metadata=metadata), self.noise)
 
 
 def survey(image: SpectrumImage, block: int, should_stop: Stop = never, progress: Progress = silent) -> Survey:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .data.errors import UnusableInput
 from .data.flags import Flag
+from .data.record import Record
 from .decomposition import response as responses
 from .decomposition.engine import Stop, never
 from .decomposition.fitting import Setup, fit_aloof
@@ -21,6 +22,11 @@ from .materials.recipe import Interval
 from .measure.background import Tail
 from .memory import Itself, Memory
 from .prepared import Prepared
+
+_OFF_AXIS_ALONE = (
+    "The vibrational spectra were collected off the axis and there is no usable aloof spectrum, without which "
+    "polaritons as weak as these cannot be told from phonons; give one taken on the axis, or a recipe without polaritons."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +55,17 @@ def build_model(
     *,
     tail: Tail | None = None,
 ) -> Model:
-    """Response and aloof shapes for the spectra of a line. Raises UnusableInput.
+    """Response and aloof shapes for the spectra of a line. Raises UnusableInput, also for a line off the axis without
+    aloof shapes: polaritons as weak as there cannot be told from phonons by the line alone.
 
     recipe: with the order of the background that is fitted. tail: what lies under the lines in place of it.
     """
     response, unusable = _response(line, aloof, vacuum, memory)
     setup = Setup(recipe, mode, line.noise, response, windows_mev, tail=tail)
     result, shapes, flags = _aloof_shapes(setup, aloof, memory, should_stop)
+    record = Record.from_metadata(line.spectra.metadata)
+    if result is None and recipe.aloof_peaks and record is not None and record.is_off_axis:
+        raise UnusableInput(_OFF_AXIS_ALONE)
     flags = (*unusable, *_response_flags(setup), *flags)
     key = memory.recall(("model", Itself(recipe), mode, windows_mev, line.noise, response, shapes, tail), object)
     if result is None or aloof is None:

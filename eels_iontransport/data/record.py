@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any
 
+from .collection import Collection, collection_of
+
 METADATA_KEY = "eels_iontransport"
 
 
@@ -57,6 +59,10 @@ class Record:
     columns: int | None = None  # pixels of one line of a spectrum image; None where the item is none
     line_step_nm: float | None = None  # distance between the lines of a spectrum image
     setting: str = ""  # name of the spectrometer setting
+
+    @property
+    def is_off_axis(self) -> bool:
+        return collection_of(self.setting) is Collection.OFF_AXIS
 
     @property
     def pixels(self) -> int:

@@ -15,6 +15,7 @@ from nion.utils import Geometry
 
 from eels_iontransport.acquire.outcome import Ending
 from eels_iontransport.acquire.plan import Plan, Step
+from eels_iontransport.data.collection import Collection
 from eels_iontransport.data.geometry import Field, Line, Point
 from eels_iontransport.data.record import Role, Status
 from eels_iontransport.files.parts import spectra_from_parts
@@ -61,6 +62,22 @@ def test_points_are_an_item_with_a_row_for_each(lab):
     item = run.items()[Role.POINTS]
     assert item.title == "GB1 points" and item.data_shape == (3, 2048) and item.dimensional_calibrations[0].units == ""
     assert places.array() == pytest.approx(np.array([(p.y_nm, p.x_nm) for p in points for _ in range(2)]), abs=1e-6)
+
+
+def test_a_step_off_the_axis_deflects_the_pattern_and_the_next_has_it_back(lab):
+    plan, before = lab.plan(), lab.state()
+    setting = lab.site.collections(Role.VIBRATIONAL)[Collection.OFF_AXIS]
+    steps = tuple(replace(s, setting=setting) if s.role is Role.VIBRATIONAL else s for s in plan.steps)
+    outcome, run = lab.run(replace(plan, steps=steps))
+    assert outcome.ending is Ending.COMPLETE, outcome.sentence()
+    assert lab.state() == before
+    items = run.items()
+    line, valence = items[Role.VIBRATIONAL], items[Role.VALENCE]
+    assert line.title == "GB1 L1 vibrational off axis" and record_of(line).setting == setting
+    assert record_of(line).settings["EELS_PatternShift"] == 0.06
+    assert record_of(valence).settings["EELS_PatternShift"] == 0.0
+    assert line.data.sum(axis=1).max() < 0.05 * items[Role.ALOOF].data.sum(axis=1).min()
+    assert valence.data.sum(axis=1).min() > 0.05 * items[Role.ALOOF].data.sum(axis=1).max()
 
 
 def test_an_item_is_read_as_the_spectra_it_holds(lab):
