@@ -311,11 +311,17 @@ def test_the_next_boundary_keeps_the_plan_and_counts_on(desk):
     desk.ready()
     desk.handler.rows.core_loss.chosen = False
     desk.run_to_the_end()
+    survey = desk.controller.surveys.item()
+    marks = len(desk.display().graphics)
     desk.handler.next_clicked(None)
     shown = desk.shown
+    assert shown.survey_text == "No survey image yet." and shown.hint.startswith("Take a survey image first")
     assert desk.handler.name == "GB2" and shown.places_text == "Nothing placed yet." and not shown.follow_up_text
     assert not desk.handler.rows.core_loss.chosen and desk.handler.rows.vibrational.frames == "2"
+    desk.survey()
     desk.place()
+    assert desk.controller.surveys.item().title == "GB2 overview" and survey.title == "GB1 overview"
+    assert len(desk.lab.document_model.get_display_item_for_data_item(survey).graphics) == marks
     desk.run_to_the_end()
     assert desk.shown.state is State.DONE and desk.items(Role.VIBRATIONAL)[1].title == "GB2 L1 vibrational"
 

@@ -223,12 +223,12 @@ class Controller:
         self.runs.start(plan, last.field, last.session_items())
 
     def next_boundary(self) -> None:
-        """The same plan for another place: the name counts on, the marks are taken away."""
+        """The same plan for another place: the name counts on; survey images and marks so far stay as they are."""
         if self.is_busy:
             return
         self._changed()
         self.runs.following = None
-        self.surveys.clear()
+        self.surveys.start_anew()
         self.form = replace(self.form, name=follow_ups.next_name(self.form.name.strip()))
 
     def test_frame(self) -> None:

@@ -53,13 +53,17 @@ class _Shot:
     problem: str = ""
 
 
+def _no_images() -> dict[str, _Slot]:
+    return {label: _Slot(label) for label in (OVERVIEW, DETAIL)}
+
+
 @dataclass
 class Surveys:
     """Takes survey images and keeps the marks on them. Main thread, but for taking the image itself."""
 
     document_model: DocumentModel.DocumentModel
     on_new_item: Callable[[DataItem.DataItem], object] = lambda item: None
-    _slots: dict[str, _Slot] = field(default_factory=lambda: {label: _Slot(label) for label in (OVERVIEW, DETAIL)})
+    _slots: dict[str, _Slot] = field(default_factory=_no_images)
     _shot: _Shot | None = None
 
     # -- images
@@ -156,6 +160,10 @@ class Surveys:
     def clear(self) -> None:
         for slot in self._taken():
             places.remove(self._display(slot))
+
+    def start_anew(self) -> None:
+        """For another place: the images so far stay as they are, with their marks, and new ones make new items."""
+        self._slots = _no_images()
 
     def follow(self) -> None:
         """Keep the line's name at its start."""

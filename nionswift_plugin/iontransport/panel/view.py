@@ -185,7 +185,7 @@ def _plan(u: Declarative.DeclarativeUI) -> Description:
         u.create_row(
             heading(u, "3  Plan", 112),
             u.create_label(text="frame s", width=58, color=GREY),
-            u.create_label(text="frames", width=55, color=GREY),
+            u.create_label(text="frames", width=51, color=GREY),
             u.create_label(text="passes", width=44, color=GREY),
             u.create_stretch(),
             spacing=4,

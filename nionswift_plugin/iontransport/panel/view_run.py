@@ -78,7 +78,7 @@ def _follow_ups(u: Declarative.DeclarativeUI) -> Description:
                 "Next boundary",
                 "next_clicked",
                 "follow_up_enabled",
-                "Keep the plan, count the name on, and take the marks away.",
+                "Keep the plan, count the name on, and begin with a new survey.",
                 106,
             ),
             u.create_stretch(),
