@@ -25,7 +25,8 @@ from .prepared import Prepared
 
 _OFF_AXIS_ALONE = (
     "The vibrational spectra were collected off the axis and there is no usable aloof spectrum, without which "
-    "polaritons as weak as these cannot be told from phonons; give one taken on the axis, or a recipe without polaritons."
+    "polaritons as weak as these cannot be told from phonons; give one taken on the axis, or a recipe without "
+    "polaritons."
 )
 
 
