@@ -385,8 +385,9 @@ def test_rows_still_to_come_are_no_flag():
         {"code": "BOUNDARY_NOT_FOUND", "message": "No boundary stands out."},
         {"code": "WIDTHS_DIFFER", "message": "Widths differ along the line."},
     ]
+    flags += [{"code": "CORE_LOSS_REGION_EMPTY", "message": "No usable core-loss spectrum lies in the grain 2."}]
     readout = {"flags": flags}
     core_loss = replace(RUNNING, progress=replace(SCANNING, role=Role.CORE_LOSS, step=4))
-    assert present(replace(RUNNING, readout=readout)).readout.flags == "1 flag: Widths differ along the line."
+    assert present(replace(RUNNING, readout=readout)).readout.flags == "2 flags: Widths differ along the line."
     assert present(replace(core_loss, readout=readout)).readout.flags == "2 flags: No boundary stands out."
-    assert present(replace(READY, readout=readout)).readout.flags.startswith("3 flags: 22 of 40 rows")
+    assert present(replace(READY, readout=readout)).readout.flags.startswith("4 flags: 22 of 40 rows")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from eels_iontransport import wording
@@ -184,9 +185,13 @@ def _percent(situation: Situation) -> int:
     return 100 if situation.ended is not None and situation.ended.state is State.DONE else 0
 
 
-# Doubts that only say that rows are still to come: of any step, and of the line that the boundary is looked for on.
+# Doubts that only say that rows are still to come: of any step, of the line that the boundary is looked for on, and of
+# core loss.
 _PREMATURE = ("ROWS_MISSING",)
-_PREMATURE_ON_THE_LINE = ("BOUNDARY_TOO_SHORT", "BOUNDARY_NOT_FOUND", "BOUNDARY_AT_END")
+_PREMATURE_OF: Mapping[Role | None, tuple[str, ...]] = {
+    Role.VIBRATIONAL: ("BOUNDARY_TOO_SHORT", "BOUNDARY_NOT_FOUND", "BOUNDARY_AT_END"),
+    Role.CORE_LOSS: ("CORE_LOSS_EMPTY", "CORE_LOSS_REGION_EMPTY"),
+}
 
 
 def _readout(situation: Situation) -> ReadoutText:
@@ -194,7 +199,7 @@ def _readout(situation: Situation) -> ReadoutText:
     taking = progress is not None and progress.state in (RunState.ACQUIRING, RunState.PAUSED)
     role = progress.role if progress is not None and taking else None
     if situation.is_running and readout:
-        premature = _PREMATURE + (_PREMATURE_ON_THE_LINE if role is Role.VIBRATIONAL else ())
+        premature = _PREMATURE + _PREMATURE_OF.get(role, ())
         flags = [flag for flag in readout.get("flags", ()) if flag.get("code") not in premature]
         readout = {**readout, "flags": flags}
     if progress is None or role not in (Role.VIBRATIONAL, Role.CORE_LOSS):
