@@ -13,7 +13,15 @@ from eels_iontransport.acquire.plan import Engine, Plan, Watching, session_plan
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.geometry import Field, Line, Point
 from eels_iontransport.data.record import Role
-from nionswift_plugin.iontransport.panel.form import Form, Places, count_or_none, engine_for, field_nm, scanned
+from nionswift_plugin.iontransport.panel.form import (
+    Form,
+    Places,
+    can_collect_off_axis,
+    count_or_none,
+    engine_for,
+    field_nm,
+    scanned,
+)
 
 SITE = sites.load("simulator")
 LINE = (Point(0.0, -10.0), Point(0.0, 10.0))
@@ -44,6 +52,22 @@ def test_the_form_as_it_opens_is_the_session_of_the_science_package():
 )
 def test_what_is_ticked_is_in_the_plan(form, changes):
     assert form.plan(PLACES, SITE)[0] == replace(Form().plan(PLACES, SITE)[0], **changes)
+
+
+def test_only_what_can_be_is_collected_off_the_axis():
+    form = Form(off_axis=True).with_row(Role.POINTS, chosen=True)
+    plan, _ = form.plan(PLACES, SITE)
+    assert {step.role for step in plan.steps if step.is_off_axis} == {Role.POINTS, Role.VIBRATIONAL}
+    assert plan.check(Field(300.0, 300.0), SITE) == []
+    assert "GB1 L1 vibrational off axis" in [plan.title(step) for step in plan.steps]
+    assert not any(step.is_off_axis for step in replace(form, off_axis=False).plan(PLACES, SITE)[0].steps)
+
+
+def test_a_site_without_a_setting_for_it_collects_on_the_axis():
+    on_axis = {name: setting for name, setting in SITE.settings.items() if not name.endswith("_off_axis")}
+    site = replace(SITE, settings=on_axis)
+    assert can_collect_off_axis(SITE) and not can_collect_off_axis(site)
+    assert not any(step.is_off_axis for step in Form(off_axis=True).plan(PLACES, site)[0].steps)
 
 
 # A move of the parked probe takes 6 ms here, more than a tenth of a frame below 60 ms.

@@ -51,6 +51,22 @@ def test_without_a_line_only_the_vacuum_is_looked_at():
     assert trial_plan(alone).points == () and len(trial_plan(alone).steps) == 1
 
 
+@pytest.mark.parametrize(
+    "role, places",
+    [(Role.VIBRATIONAL, PLACES), (Role.POINTS, PLACES), (Role.POINTS, Places(points=(Point(1.0, 2.0),)))],
+)
+def test_off_the_axis_a_frame_is_taken_on_the_specimen(role, places):
+    """In the vacuum nothing comes there."""
+    form = Form(off_axis=True)
+    for other in Role:
+        form = form.with_row(other, chosen=other is role) if other in form.rows else form
+    wanted, _ = form.plan(replace(places, points=(Point(1.0, 2.0),)), SITE)
+    trial = trial_plan(wanted)
+    assert [(s.setting, s.role) for s in trial.steps] == [("vibrational_off_axis", Role.POINTS)]
+    assert trial.points == ((before(wanted.line),) if wanted.line else (Point(1.0, 2.0),))
+    assert trial.check(Field(300.0, 300.0), SITE) == []
+
+
 def test_the_place_before_a_tilted_line():
     assert before(Line(Point(0.0, 0.0), Point(3.0, 4.0), 11)) == Point(pytest.approx(-0.6), pytest.approx(-0.8))
     assert before(Line(Point(1.0, 1.0), Point(2.0, 2.0), 1)) == Point(-1.0, -1.0)

@@ -265,6 +265,23 @@ def test_short_frames_are_scanned(desk):
     assert desk.items(Role.VALENCE)[0].data_shape[:2] == (4, PIXELS)
 
 
+def test_a_line_off_the_axis(desk):
+    desk.ready()
+    assert desk.shown.off_axis_enabled and not desk.handler.off_axis
+    desk.handler.off_axis = True
+    for role in (Role.ZLP, Role.ALOOF, Role.CORE_LOSS):
+        getattr(desk.handler.rows, role.value).chosen = False
+    before = desk.lab.state()
+    desk.handler.test_clicked(None)
+    desk.idle()
+    assert [line.split(":")[0] for line in desk.shown.advice_text.splitlines()] == ["Vibrational off axis", "Valence"]
+    desk.run_to_the_end()
+    assert desk.shown.state is State.DONE and desk.lab.state() == before
+    item = desk.items(Role.VIBRATIONAL)[0]
+    assert item.title == "GB1 L1 vibrational off axis" and record_of(item).is_off_axis
+    assert not record_of(desk.items(Role.VALENCE)[0]).is_off_axis
+
+
 def test_more_passes_and_a_step_again_join_the_session_of_the_line(desk):
     desk.ready()
     desk.handler.rows.valence.chosen = False

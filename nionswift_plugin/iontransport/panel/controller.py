@@ -18,7 +18,7 @@ from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.geometry import Field
 
 from . import recipes
-from .form import Form, count_or_none, field_nm, scanned
+from .form import Form, can_collect_off_axis, count_or_none, field_nm, scanned
 from .lab import Lab
 from .leftovers import Leftovers
 from .model import Presentation, all_blockers
@@ -122,6 +122,7 @@ class Controller:
             drift_nm_per_min=last.drift_nm_per_min if last is not None else math.nan,
             ended=runs.ended,
             steps=following.steps if following is not None else (),
+            can_collect_off_axis=can_collect_off_axis(self.site),
             has_line_steps=following is not None and following.has_line,
             leftover=self.leftovers.text,
             roles=self._roles,

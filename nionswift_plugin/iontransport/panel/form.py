@@ -10,7 +10,6 @@ from typing import Any
 from eels_iontransport.acquire.plan import (
     DEFAULT_EXPOSURES,
     LINE_ROLES,
-    SETTINGS,
     Engine,
     Exposure,
     Plan,
@@ -18,6 +17,7 @@ from eels_iontransport.acquire.plan import (
     Watching,
 )
 from eels_iontransport.acquire.site import Site
+from eels_iontransport.data.collection import Collection
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.geometry import Line, Point
 from eels_iontransport.data.record import Role
@@ -69,7 +69,10 @@ def _default_rows() -> dict[Role, StepRow]:
 
 @dataclass(frozen=True)
 class Form:
-    """Everything typed or ticked."""
+    """Everything typed or ticked.
+
+    off_axis: what can be collected off the axis at the site is.
+    """
 
     name: str = "GB1"
     material: str = "lco"
@@ -81,6 +84,7 @@ class Form:
     drift_lock: bool = True
     check_zlp: bool = True
     blank_at_end: bool = False
+    off_axis: bool = False
 
     def with_row(self, role: Role, **changes: Any) -> Form:
         return replace(self, rows={**self.rows, role: replace(self.rows[role], **changes)})
@@ -115,7 +119,10 @@ class Form:
         passes = _count(row.passes, ROW_LABELS[role], "passes", problems) if role in LINE_ROLES else 1
         if exposure is None or frames is None or passes is None:
             return None
-        return Step(role, SETTINGS[role], exposure, frames, passes, engine_for(role, exposure, frames, site))
+        settings = site.collections(role)
+        on_axis = settings[Collection.ON_AXIS]
+        setting = settings.get(Collection.OFF_AXIS, on_axis) if self.off_axis else on_axis
+        return Step(role, setting, exposure, frames, passes, engine_for(role, exposure, frames, site))
 
 
 def engine_for(role: Role, exposure_s: float, frames: int, site: Site) -> Engine:
@@ -126,6 +133,11 @@ def engine_for(role: Role, exposure_s: float, frames: int, site: Site) -> Engine
     move_s = site.overhead_s + site.probe_settle_s
     is_scanned = role in LINE_ROLES and frames == 1 and 0.0 < exposure_s and SLOW_MOVES * exposure_s < move_s
     return Engine.SYNCHRONIZED if is_scanned else Engine.PARKED
+
+
+def can_collect_off_axis(site: Site) -> bool:
+    """Whether a site has a setting for any of the steps that collects off the axis."""
+    return any(Collection.OFF_AXIS in site.collections(role) for role in ROW_LABELS)
 
 
 def scanned(plan: Plan) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def ticked(name: str) -> property:
 
 
 FORM = ("material_index", "name", "pixels", "strip_nm", "overview_nm", "detail_nm", "drift_lock", "check_zlp",
-        "blank_at_end")  # fmt: skip
+        "off_axis", "blank_at_end")  # fmt: skip
 
 
 class PanelHandler(Declarative.Handler):
@@ -104,6 +104,7 @@ class PanelHandler(Declarative.Handler):
     detail_nm = typed("detail_nm")
     drift_lock = ticked("drift_lock")
     check_zlp = ticked("check_zlp")
+    off_axis = ticked("off_axis")
     blank_at_end = ticked("blank_at_end")
 
     def _edit(self, announced: str, **changes: Any) -> None:

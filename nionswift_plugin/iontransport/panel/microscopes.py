@@ -42,9 +42,12 @@ def zero_loss(frames: Frames, site: Site) -> ZeroLoss:
 
 
 def present_setting(site: Site) -> str:
-    """The name of the site's setting whose values the controls have now; empty where they have those of none."""
+    """The name of the site's setting whose values the controls have now; empty where they have those of none.
+
+    Of several the one that names most controls: one off the axis names those of the one on it, and the deflection.
+    """
     stem = Registry.get_component("stem_controller")
-    for name, setting in site.settings.items():
+    for name, setting in sorted(site.settings.items(), key=lambda entry: -len(entry[1].controls)):
         readings = [stem.TryGetVal(wanted.control) for wanted in setting.controls] if stem is not None else []
         if readings and all(
             known and value is not None and wanted.accepts(value)

@@ -48,6 +48,7 @@ class Presentation:
     place_enabled: bool
     clear_enabled: bool
     plan_enabled: bool
+    off_axis_enabled: bool
     acquire_enabled: bool
     pause_text: str
     pause_enabled: bool
@@ -92,6 +93,7 @@ def present(situation: Situation) -> Presentation:
         place_enabled=surveyed and not busy,
         clear_enabled=bool(situation.places) and not busy,
         plan_enabled=not running,
+        off_axis_enabled=situation.can_collect_off_axis and not running,
         acquire_enabled=not blockers and not busy,
         pause_text="Resume" if situation.pausing else "Pause",
         pause_enabled=running and not ending,

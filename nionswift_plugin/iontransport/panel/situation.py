@@ -112,6 +112,7 @@ class Situation:
     drift_nm_per_min: float = math.nan
     ended: Ended | None = None
     steps: tuple[str, ...] = ()
+    can_collect_off_axis: bool = False  # the site has a setting for it
     has_line_steps: bool = False  # the last run took passes of a line, and can take more
     leftover: str = ""  # what runs have left that ended with their program; empty where nothing
     roles: Roles = Roles()

@@ -15,8 +15,9 @@ BESIDE_PIXELS = 2.0  # how far before the line's start a frame on the specimen i
 def trial_plan(plan: Plan) -> Plan:
     """One step for each setting of the plan, with the longest exposure that the plan has in it.
 
-    The zero-loss peak is brightest in the vacuum, and is looked at there; the core loss has its counts on the specimen,
-    just before the line. Nothing is followed, and nothing is waited for but the beam.
+    The zero-loss peak is brightest in the vacuum, and is looked at there. The core loss, and all that is collected off
+    the axis, have their counts on the specimen, just before the line, or at the first point without one. Nothing is
+    followed, and nothing is waited for but the beam.
     """
     longest: dict[str, Step] = {}
     for step in plan.steps:
@@ -28,7 +29,7 @@ def trial_plan(plan: Plan) -> Plan:
         tuple(_trial(setting, step) for setting, step in longest.items()),
         line=plan.line,
         aloof=plan.aloof,
-        points=(before(plan.line),) if plan.line is not None else (),
+        points=(before(plan.line),) if plan.line is not None else plan.points[:1],
         vacuum=plan.vacuum,
         watching=Watching(follow_zero=False),
     )
@@ -55,6 +56,6 @@ def advice_text(setting: str, exposure_s: float, advice: Advice) -> str:
 
 
 def _trial(setting: str, step: Step) -> Step:
-    if setting == SETTINGS[Role.CORE_LOSS] and step.role in LINE_ROLES:
+    if step.is_off_axis or (setting == SETTINGS[Role.CORE_LOSS] and step.role in LINE_ROLES):
         return Step(Role.POINTS, setting, step.exposure_s)
     return Step(Role.ZLP, setting, step.exposure_s, FRAMES)

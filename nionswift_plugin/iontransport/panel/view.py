@@ -36,7 +36,12 @@ POINT = "Mark a point on the specimen; drag it where it belongs."
 LINE = "Mark L1, 20 nm long; drag it across the boundary."
 TEST = (
     "Frames in each spectrometer setting of the plan, for the longest safe exposure: with the zero-loss peak in the "
-    "vacuum, of the core loss just before the line. Without a survey and marks, in the present setting as it is."
+    "vacuum, of the core loss and off the axis just before the line. Without a survey and marks, in the present "
+    "setting as it is."
+)
+OFF_AXIS = (
+    "Collect the vibrational line and points beside the beam (dark field), where the site file has a setting for it; "
+    "the rest is collected on the axis."
 )
 TIMES = "\N{MULTIPLICATION SIGN}"
 FRAMES = "Frames at each pixel in one pass. With one short frame, the scan runs along with the camera."
@@ -193,14 +198,15 @@ def _plan(u: Declarative.DeclarativeUI) -> Description:
         *(_plan_row(u, role) for role in ROW_LABELS),
         u.create_row(
             u.create_spacing(INDENT - 4),
-            tick(u, "Drift lock", "drift_lock", 112, "Wait until the drift is low, then follow it by images."),
-            tick(u, "Blank beam at end", "blank_at_end", 140, "When the run is complete or has failed."),
+            tick(u, "Drift lock", "drift_lock", 84, "Wait until the drift is low, then follow it by images."),
+            tick(u, "Check ZLP", "check_zlp", 90, "Stop between two spectrometer settings until you press Continue."),
+            tick(u, "Off axis", "off_axis", 72, OFF_AXIS, "off_axis_enabled"),
             u.create_stretch(),
             spacing=4,
         ),
         u.create_row(
             u.create_spacing(INDENT - 4),
-            tick(u, "Check ZLP", "check_zlp", 112, "Stop between two spectrometer settings until you press Continue."),
+            tick(u, "Blank beam at end", "blank_at_end", 178, "When the run is complete or has failed."),
             button(u, "Test frame", "test_clicked", "test_enabled", TEST, 78),
             u.create_stretch(),
             spacing=4,

@@ -37,11 +37,13 @@ def entry(u: Declarative.DeclarativeUI, name: str, width: int, tool_tip: str = "
     )
 
 
-def tick(u: Declarative.DeclarativeUI, text: str, name: str, width: int, tool_tip: str) -> Description:
+def tick(
+    u: Declarative.DeclarativeUI, text: str, name: str, width: int, tool_tip: str, enabled: str = "plan_enabled"
+) -> Description:
     return u.create_check_box(
         text=text,
         checked=f"@binding({name})",
-        enabled="@binding(shown.plan_enabled)",
+        enabled=f"@binding(shown.{enabled})",
         width=width,
         tool_tip=tool_tip,
     )
