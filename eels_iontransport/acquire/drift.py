@@ -72,7 +72,9 @@ class DriftLock:
     """Follows the specimen by images of one area, each compared with the one reference, so that errors do not add up.
 
     reference: the dark-field image (y, x) of the area at `time_s`. rotation_rad: of the area, as that of a field; all
-    displacements are in the frame of the scan. A place of the plan is now at place + correction.
+    displacements are in the frame of the scan. A place of the plan is now at place + correction. last_seen_nm: (y, x)
+    of a specimen that was left alone since; then it may be anywhere within the limit, and the first image that is used
+    finds it again.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class DriftLock:
         settings: DriftSettings,
         time_s: float,
         rotation_rad: float = 0.0,
+        last_seen_nm: tuple[float, float] | None = None,
     ) -> None:
         c, s = math.cos(rotation_rad), math.sin(rotation_rad)
         self._turn = np.array([[c, -s], [s, c]])  # (y, x) of the image to (y, x) of the scan
@@ -89,9 +92,10 @@ class DriftLock:
         self._nm_per_pixel = nm_per_pixel
         self._settings = settings
         self._times: list[float] = [time_s]
-        self._places: list[np.ndarray] = [np.zeros(2)]
+        self._places: list[np.ndarray] = [np.array(last_seen_nm or (0.0, 0.0), float)]
         self._spreads: list[np.ndarray] = [np.eye(2)]
         self._fit: _Fit | None = None
+        self.is_lost = last_seen_nm is not None
         self.log: list[LogEntry] = []
 
     @property
@@ -157,7 +161,7 @@ class DriftLock:
             limit_nm=settings.limit_nm,
             lattice_nm=settings.lattice_nm,
             near_nm=(float(expected[0]), float(expected[1])),
-            reach_nm=self._reach_nm(time_s),
+            reach_nm=None if self.is_lost else self._reach_nm(time_s),
         )
         shift = self._in_scan(seen, moved)
         if shift.is_usable:
@@ -194,8 +198,12 @@ class DriftLock:
             spread = shift.sigma_nm**2 * np.eye(2)
         # Half of the variance is the reference's, which all displacements share.
         spread = 0.5 * spread + _FLOOR_NM**2 * np.eye(2)
+        if self.is_lost:  # what happened before is no part of the drift
+            self._times, self._places, self._spreads = [time_s], [place], [spread]
+            self.is_lost = False
+            return
         if len(self._times) == 1:
-            self._spreads = [spread]  # that of the reference itself
+            self._spreads = [spread]  # that of the reference itself, or of what was found again
         self._times.append(time_s)
         self._places.append(place)
         self._spreads.append(spread)

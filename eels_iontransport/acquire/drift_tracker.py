@@ -12,6 +12,7 @@ import numpy as np
 from ..data.geometry import Field
 from .clock import Clock
 from .drift import DriftLock, DriftSettings
+from .drift_reference import DriftReference
 from .orders import Orders
 from .outcome import DriftSummary, State
 from .port import Microscope, MicroscopeFault
@@ -27,25 +28,44 @@ SIGMA_OF_LIMIT = 0.5  # part of the limit that the error of the drift may have w
 
 
 class DriftTracker:
-    """The drift lock of one run. The reference is the image of the start, and stays it for all settings.
+    """The drift lock of one run. The reference stays one image for all settings.
 
-    area: that is imaged; it moves along with the specimen, so that the same structure stays in view.
+    start: the area to take the reference of now, or the reference of an earlier run; then the first `look` finds its
+    place again. The imaged area moves along with the specimen, so that the same structure stays in view.
     """
 
     def __init__(
-        self, microscope: Microscope, area: Field, settings: DriftSettings, clock: Clock, orders: Orders
+        self,
+        microscope: Microscope,
+        start: Field | DriftReference,
+        settings: DriftSettings,
+        clock: Clock,
+        orders: Orders,
     ) -> None:
         self._microscope = microscope
-        self._area = area
         self._settings = settings
         self._clock = clock
         self._orders = orders
         self._last_s = clock.now_s
         self._rows = 0
-        reference = self._image((0.0, 0.0))
-        middle_s = self._middle_s(self._last_s)
-        self._lock = DriftLock(reference, area.width_nm / settings.pixels, settings, middle_s, area.rotation_rad)
+        self._follows = isinstance(start, DriftReference)
+        self._reference = start if isinstance(start, DriftReference) else self._take_reference(start)
+        last_seen_nm = self._reference.moved_nm if self._follows else None
+        self._lock = DriftLock(
+            self._reference.image, self._reference.nm_per_pixel, settings, self._middle_s(self._last_s),
+            self._reference.area.rotation_rad, last_seen_nm,
+        )  # fmt: skip
         self._begun_s = self._last_s = clock.now_s
+
+    @property
+    def reference(self) -> DriftReference:
+        """For a later run on the same places."""
+        return replace(self._reference, moved_nm=self._lock.correction_nm)
+
+    @property
+    def is_lost(self) -> bool:
+        """The place of an earlier run has not been found again yet."""
+        return self._lock.is_lost
 
     def correction_nm(self, ahead_s: float = 0.0) -> tuple[float, float]:
         """(y, x) to add to the places of the plan now, or so many seconds ahead."""
@@ -81,7 +101,9 @@ class DriftTracker:
             if not problem:
                 return
             _LOG.info("A drift image was not used: %s", problem)
-        raise MicroscopeFault(f"The drift could not be followed any further: {problem[:1].lower()}{problem[1:]}")
+        if self.is_lost:
+            raise MicroscopeFault(_not_found(problem))
+        raise MicroscopeFault(f"The drift could not be followed any further: {_uncapitalised(problem)}")
 
     def wait_until_slow(self, reporter: Reporter, look: Callable[[], None]) -> None:
         """Take images by `look` until the drift is below its limit, if there is one, or the operator starts anyway.
@@ -119,27 +141,40 @@ class DriftTracker:
         last = used[-1]
         moved = math.hypot(last.y_nm, last.x_nm)
         off = math.hypot(last.y_nm - believed[0], last.x_nm - believed[1])
-        return DriftSummary(moved, math.nan if problem else off, last.sigma_nm, log, problem)
+        return DriftSummary(moved, math.nan if problem else off, last.sigma_nm, log, problem, self._follows)
 
     def _look(self) -> str:
         """One image; what makes it unusable, or nothing."""
         moved = self.correction_nm()
         before = self._clock.now_s
-        image = self._image(moved)
+        image = self._image(self._reference.area, self._reference.pixels, moved)
         shift = self._lock.update(image, self._middle_s(before), moved)
         if not shift.problem:
             self._rows, self._last_s = 0, self._clock.now_s
         return shift.problem
 
-    def _image(self, moved_nm: tuple[float, float]) -> np.ndarray:
-        centre = self._area.centre
-        moved = replace(centre, y_nm=centre.y_nm + moved_nm[0], x_nm=centre.x_nm + moved_nm[1])
+    def _take_reference(self, area: Field) -> DriftReference:
         pixels = (self._settings.pixels, self._settings.pixels)
-        return self._microscope.image(replace(self._area, centre=moved), pixels)
+        return DriftReference(self._image(area, pixels), area)
+
+    def _image(self, area: Field, pixels: tuple[int, int], moved_nm: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+        centre = area.centre
+        moved = replace(centre, y_nm=centre.y_nm + moved_nm[0], x_nm=centre.x_nm + moved_nm[1])
+        return self._microscope.image(replace(area, centre=moved), pixels)
 
     def _middle_s(self, before_s: float) -> float:
         """Middle of an image that was begun at that time and has just ended."""
         return 0.5 * (before_s + self._clock.now_s)
+
+
+def _not_found(problem: str) -> str:
+    """What is to be done about a problem within a run does not help between two."""
+    why = _uncapitalised(problem.partition(";")[0].rstrip("."))
+    return f"The place of the first run was not found again: {why}; take a new survey and place the line anew."
+
+
+def _uncapitalised(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _waiting_sentence(rate: float, limit: float) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from ..data.record import Role, Status
 from .drift import LogEntry
+from .drift_reference import DriftReference
 from .port import Frames
 from .watch import BeamState
 
@@ -87,7 +88,8 @@ class DriftSummary:
 
     moved_nm: by the last usable image against the reference of the start; nan without one. off_nm: what of that the
     correction in force did not follow. sigma_nm: standard deviation of both. log: every image. problem: why the last
-    image, taken when the run had ended, could not be used.
+    image, taken when the run had ended, could not be used. since_first_run: whether the reference is that of an
+    earlier run on the same line.
     """
 
     moved_nm: float
@@ -95,12 +97,17 @@ class DriftSummary:
     sigma_nm: float
     log: tuple[LogEntry, ...] = ()
     problem: str = ""
+    since_first_run: bool = False
+
+    @property
+    def since(self) -> str:
+        return "since the first run" if self.since_first_run else "during the run"
 
     def sentence(self) -> str:
         if self.problem:
             return f"How far the line moved in the end is not known: {self.problem}"
         return (
-            f"Line moved {self.moved_nm:.1f} +- {self.sigma_nm:.1f} nm during the run and was followed to "
+            f"Line moved {self.moved_nm:.1f} +- {self.sigma_nm:.1f} nm {self.since} and was followed to "
             f"{self.off_nm:.1f} nm."
         )
 
@@ -111,7 +118,8 @@ class Outcome:
 
     reason: one sentence; empty where complete. blockers: all reasons of a refusal. problems: what could not be
     stored or brought home, one sentence each. drift: None where it was not followed. paused_s: what of `seconds` was
-    spent waiting. retaken: rows that were taken again because the beam was lost.
+    spent waiting. retaken: rows that were taken again because the beam was lost. reference: for a later run on the same
+    places, so that it finds them again; None where drift was never followed on them.
     """
 
     ending: Ending
@@ -123,6 +131,7 @@ class Outcome:
     drift: DriftSummary | None = None
     paused_s: float = 0.0
     retaken: int = 0
+    reference: DriftReference | None = field(default=None, repr=False, compare=False)
 
     def sentence(self) -> str:
         """As the panel's first line says it."""

@@ -13,6 +13,7 @@ from .beam_guard import BeamGuard
 from .boundary import Boundary
 from .clock import Clock
 from .disk_guard import DiskGuard, FreeBytes
+from .drift_reference import DriftReference
 from .drift_tracker import DriftTracker
 from .home import Home
 from .orders import Aborted, Orders
@@ -50,7 +51,9 @@ class Bench:
 class Run:
     """One run: the state that lives no longer than it does."""
 
-    def __init__(self, bench: Bench, plan: Plan, on_progress: OnProgress | None) -> None:
+    def __init__(
+        self, bench: Bench, plan: Plan, on_progress: OnProgress | None, reference: DriftReference | None = None
+    ) -> None:
         self._bench = bench
         self._microscope = bench.microscope
         self._site = bench.site
@@ -60,6 +63,7 @@ class Run:
         self._on_progress = on_progress
         self._home = Home(bench.microscope, bench.clock)
         self._beam = BeamGuard(bench.microscope, bench.site.beam, bench.clock, plan.watching.beam)
+        self._reference = reference  # of an earlier run on the same places
         self._drift: DriftTracker | None = None
         self._drift_summary: DriftSummary | None = None
         self._problems: list[str] = []
@@ -68,7 +72,7 @@ class Run:
         found = blockers(self._microscope, self._plan, self._site, self._bench.free_bytes)
         if found:
             steps = tuple(StepOutcome(self._plan.title(s), s.role, self._plan.rows(s)) for s in self._plan.steps)
-            return Outcome(Ending.REFUSED, found[0], steps, tuple(found))
+            return Outcome(Ending.REFUSED, found[0], steps, tuple(found), reference=self._reference)
         self._reporter = Reporter(self._plan, self._site, self._clock, self._on_progress, self._bench.journal)
         self._reporter.describe = self._describe
         ending, reason = Ending.COMPLETE, ""
@@ -103,13 +107,15 @@ class Run:
             self._acquire_step(index, step, field)
 
     def _begin_drift(self, field: Field) -> None:
-        """The reference of the whole run, and the wait for the drift to fall."""
+        """The reference of the whole run, or the place of an earlier one; then the wait for the drift to fall."""
         settings = self._plan.drift
         if settings is None or all(step.role is Role.ZLP for step in self._plan.steps):
             return
-        area = self._plan.reference_area(field)
+        start = self._reference or self._plan.reference_area(field)
         self._boundary.wait_for_beam()
-        self._boundary.drift = self._drift = DriftTracker(self._microscope, area, settings, self._clock, self._orders)
+        self._boundary.drift = self._drift = DriftTracker(self._microscope, start, settings, self._clock, self._orders)
+        if self._drift.is_lost:
+            self._boundary.look_at_drift()
         self._boundary.rest()
         self._drift.wait_until_slow(self._reporter, self._boundary.look_at_drift)
 
@@ -219,7 +225,7 @@ class Run:
     def _restore(self, *, blank: bool) -> None:
         """Bring the microscope home, with a last look at where the specimen has gone."""
         self._reporter.begin(State.RESTORING, len(self._plan.steps) - 1)
-        if self._drift is not None:
+        if self._drift is not None and not self._drift.is_lost:
             self._drift_summary = self._drift.summary(ABORTED_BY_OPERATOR if self._orders.is_aborted else "")
         if blank:
             self._blank()
@@ -248,4 +254,5 @@ class Run:
             drift=self._drift_summary,
             paused_s=reporter.paused_s,
             retaken=self._boundary.retaken if hasattr(self, "_boundary") else 0,
+            reference=self._drift.reference if self._drift is not None else self._reference,
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from .clock import Clock, WallClock
 from .disk_guard import FreeBytes
+from .drift_reference import DriftReference
 from .orders import Orders
 from .outcome import OnProgress, Outcome
 from .plan import Plan
@@ -78,15 +79,23 @@ class Runner:
         """Go on from where the run waits for the drift, or for the operator to check the ZLP."""
         self._order(self._orders.ask_proceed)
 
-    def run(self, plan: Plan, on_progress: OnProgress | None = None, *, claimed: bool = False) -> Outcome:
+    def run(
+        self,
+        plan: Plan,
+        on_progress: OnProgress | None = None,
+        *,
+        claimed: bool = False,
+        reference: DriftReference | None = None,
+    ) -> Outcome:
         """Acquire all steps of the plan; returns how it ended, whatever happened, with the microscope home.
 
-        `claimed`: the caller has called `claim`. Raises RuntimeError where another run is under way.
+        `claimed`: the caller has called `claim`. reference: that of the outcome of an earlier run, whose places are
+        taken again; they are found on the specimen, or the run ends with a fault before its first row. Raises RuntimeError where another run is under way.
         """
         if not claimed:
             self.claim()
         try:
-            return Run(self._bench, plan, on_progress).run()
+            return Run(self._bench, plan, on_progress, reference).run()
         finally:
             with self._lock:
                 self._claimed = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from .drift_reference import DriftReference
 from .outcome import OnProgress, Outcome
 from .plan import Plan
 from .runner import Runner
@@ -15,11 +16,21 @@ OnDone = Callable[[Outcome], None]
 class RunHandle:
     """A run in its own thread."""
 
-    def __init__(self, runner: Runner, plan: Plan, on_progress: OnProgress | None, on_done: OnDone | None) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        plan: Plan,
+        on_progress: OnProgress | None,
+        on_done: OnDone | None,
+        reference: DriftReference | None = None,
+    ) -> None:
         self._runner = runner
         self._outcome: Outcome | None = None
         self._thread = threading.Thread(
-            target=self._work, args=(plan, on_progress, on_done), name="ion transport acquisition", daemon=True
+            target=self._work,
+            args=(plan, on_progress, on_done, reference),
+            name="ion transport acquisition",
+            daemon=True,
         )
 
     @property
@@ -54,20 +65,26 @@ class RunHandle:
         self._thread.join(timeout_s)
         return self._outcome
 
-    def _work(self, plan: Plan, on_progress: OnProgress | None, on_done: OnDone | None) -> None:
-        self._outcome = self._runner.run(plan, on_progress, claimed=True)
+    def _work(
+        self, plan: Plan, on_progress: OnProgress | None, on_done: OnDone | None, reference: DriftReference | None
+    ) -> None:
+        self._outcome = self._runner.run(plan, on_progress, claimed=True, reference=reference)
         if on_done is not None:
             on_done(self._outcome)
 
 
 def start_in_thread(
-    runner: Runner, plan: Plan, on_progress: OnProgress | None = None, on_done: OnDone | None = None
+    runner: Runner,
+    plan: Plan,
+    on_progress: OnProgress | None = None,
+    on_done: OnDone | None = None,
+    reference: DriftReference | None = None,
 ) -> RunHandle:
-    """Run a plan in a thread of its own; the callbacks come from that thread.
+    """Run a plan in a thread of its own; the callbacks come from that thread. reference: as of `Runner.run`.
 
     Raises RuntimeError where the runner is busy.
     """
     runner.claim()
-    handle = RunHandle(runner, plan, on_progress, on_done)
+    handle = RunHandle(runner, plan, on_progress, on_done, reference)
     handle.start()
     return handle
