@@ -221,6 +221,84 @@ def test_an_aborted_run_tells_of_its_drift_without_another_image():
     assert outcome.drift.moved_nm == pytest.approx(0.9, abs=0.3) and math.isnan(outcome.drift.off_nm)
 
 
+def jumps(microscope: FakeMicroscope, to_nm: tuple[float, float]) -> None:
+    microscope.moved_nm = lambda: to_nm
+
+
+def test_a_jump_between_two_runs_is_made_up_for_and_is_no_drift():
+    microscope, seen = FakeMicroscope(), Seen()
+    first, _, runner = run(microscope, line_plan())
+    jumps(microscope, (2.0, -4.0))
+    recorder = MemoryRecorder()
+    runner = Runner(microscope, recorder, site(), clock=microscope.clock)
+    again = runner.run(line_plan(drift=SLOW), seen, reference=first.reference)
+    assert again.ending is Ending.COMPLETE and np.abs(off_nm(recorder)).max() < 0.3
+    assert again.reference.moved_nm == pytest.approx((2.0, -4.0), abs=0.2)
+    assert again.drift.since_first_run and again.drift.moved_nm == pytest.approx(math.hypot(2.0, 4.0), abs=0.2)
+    assert max(p.drift_nm_per_min for p in seen if p.state is State.SETTING) < 0.5
+    assert recorder.sinks[0].notes[0].drift_nm == pytest.approx((2.0, -4.0), abs=0.2)
+
+
+def test_runs_that_follow_no_drift_hand_the_reference_on():
+    microscope = FakeMicroscope()
+    first, _, runner = run(microscope, line_plan())
+    zlp = Step(Role.ZLP, "vibrational", 1.0, 3)
+    refused = runner.run(line_plan(line=None), reference=first.reference)
+    assert refused.ending is Ending.REFUSED and refused.reference is first.reference
+    images = microscope.count("image")
+    again = runner.run(line_plan(steps=(zlp,)), reference=first.reference)
+    assert again.reference is first.reference and again.drift is None and microscope.count("image") == images
+    assert runner.run(line_plan(drift=None)).reference is None
+
+
+def lattice(microscope: FakeMicroscope) -> None:
+    """Its period is more than the specimen can drift between two images, and less than the limit."""
+    places = np.arange(-56.0, 57.0, 8.0)
+    microscope.dots = tuple((float(y), float(x)) for y in places for x in places)
+
+
+@pytest.mark.parametrize(
+    "before, after, words",
+    [
+        (lambda m: None, featureless, "there is nothing to see in the drift image that its reference shows too"),
+        (lattice, lambda m: jumps(m, (0.0, 1.0)), "the drift image fits in several places, as a lattice does"),
+        (
+            lambda m: None,
+            lambda m: jumps(m, (0.0, 11.0)),
+            "the specimen has moved 11.0 nm, more than the limit of 10.0 nm",
+        ),
+    ],
+)
+def test_a_line_that_cannot_be_found_again_is_not_taken(before, after, words):
+    microscope = FakeMicroscope()
+    before(microscope)
+    first, _, runner = run(microscope, line_plan())
+    assert first.ending is Ending.COMPLETE, first.reason
+    after(microscope)
+    again = runner.run(line_plan(), reference=first.reference)
+    assert again.ending is Ending.FAULT and microscope.is_home() and again.steps[0].status is None
+    assert again.reason == (
+        f"The place of the first run was not found again: {words}; take a new survey and place the line anew."
+    )
+    assert again.sentence() == f"{again.reason} 0 of 60 rows kept, 0 of 1 steps complete."
+
+
+def test_a_beam_that_is_lost_while_the_line_is_looked_for_is_waited_for():
+    microscope = FakeMicroscope()
+    first, _, runner = run(microscope, line_plan())
+    dots, back_s, taken = microscope.dots, [], microscope.count("image")
+
+    def lose(event, m):
+        if event == "image" and m.count("image") == taken + 1:
+            back_s.append(m.clock.now_s + 30.0)
+        lost = bool(back_s) and m.clock.now_s < back_s[0]
+        m.dark, m.dots = (lambda time_s: lost), (() if lost else dots)
+
+    microscope.hook = lose
+    again = runner.run(line_plan(), reference=first.reference)
+    assert again.ending is Ending.COMPLETE and again.paused_s > 29.0, again.reason
+
+
 def test_one_image_that_cannot_be_used_is_taken_again():
     microscope = FakeMicroscope()
     dots = microscope.dots

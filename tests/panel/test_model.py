@@ -290,6 +290,10 @@ def test_the_end_of_a_run(outcome, state, parts):
     "drift, text",
     [
         (DriftSummary(0.42, 0.1, 0.1), "Line moved 0.4 ± 0.1 nm, followed to 0.1 nm."),
+        (
+            DriftSummary(3.02, 0.1, 0.1, since_first_run=True),
+            "Line moved 3.0 ± 0.1 nm since the first run, followed to 0.1 nm.",
+        ),
         (DriftSummary(0.02, 0.004, 0.013), "Line moved 0.02 ± 0.01 nm, followed to 0.004 nm."),
         (
             DriftSummary(0.42, math.nan, 0.1, problem="It is dark."),

@@ -23,6 +23,7 @@ from eels_iontransport.simulation.mishaps import Mishaps
 from eels_iontransport.simulation.specimen import SURVEY_NM
 from nionswift_plugin.iontransport import results
 from nionswift_plugin.iontransport.host import places, recovery, workspaces
+from nionswift_plugin.iontransport.host import run as host_run
 from nionswift_plugin.iontransport.panel.model import Presentation, present
 from nionswift_plugin.iontransport.panel.panel import PANEL_ID, IonTransportPanel
 from nionswift_plugin.iontransport.panel.situation import State
@@ -306,6 +307,41 @@ def test_more_passes_and_a_step_again_join_the_session_of_the_line(desk):
     desk.handler.more_passes = "many"
     desk.handler.passes_clicked(None)
     assert desk.shown.hint == "Passes: 'many' is not a whole number of passes, such as 4."
+
+
+def test_a_run_that_follows_finds_the_line_of_the_first_again(desk, monkeypatch):
+    given, start_run = [], host_run.start_run
+
+    def noting(*args, reference=None, **named):
+        given.append(reference)
+        return start_run(*args, reference=reference, **named)
+
+    monkeypatch.setattr(host_run, "start_run", noting)
+    desk.ready()
+    desk.handler.drift_lock = True
+    desk.run_to_the_end()
+    first = desk.controller.last_run.outcome.reference
+    desk.handler.more_passes = "1"
+    desk.handler.passes_clicked(None)
+    desk.idle()
+    assert "since the first run" in desk.shown.state_text and "+-" not in desk.shown.state_text
+    last = desk.controller.last_run.outcome.reference
+    desk.lab.microscope.displacement_nm = lambda: np.array([0.0, 40.0])
+    desk.handler.redo_clicked(None)
+    desk.idle()
+    shown = desk.shown
+    assert "was not found again" in shown.state_text and shown.steps == ["Vibrational"] and shown.follow_up_enabled
+    del desk.lab.microscope.displacement_nm
+    desk.handler.redo_clicked(None)
+    desk.idle()
+    assert desk.shown.state is State.DONE and len(desk.items(Role.VIBRATIONAL)) == 3
+    desk.run_to_the_end()
+    assert given == [None, first, last, last, None]
+    desk.handler.next_clicked(None)
+    desk.survey()
+    desk.place()
+    desk.run_to_the_end()
+    assert given[-1] is None
 
 
 def test_the_step_that_broke_off_is_offered_again(desk):

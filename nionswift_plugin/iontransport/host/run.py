@@ -10,6 +10,7 @@ from nion.instrumentation import Acquisition
 from nion.swift.model import DataItem, DocumentModel
 
 from eels_iontransport.acquire.disk import free_bytes
+from eels_iontransport.acquire.drift_reference import DriftReference
 from eels_iontransport.acquire.journal import JournalRecorder
 from eels_iontransport.acquire.outcome import OnProgress, Outcome
 from eels_iontransport.acquire.plan import Plan
@@ -92,12 +93,14 @@ def start_run(
     on_progress: OnProgress | None = None,
     on_done: OnDone | None = None,
     on_item: OnItem | None = None,
+    reference: DriftReference | None = None,
 ) -> SwiftRun:
     """Start a plan on the registered microscope, in a thread of its own; items appear in the document.
 
     Each row is written to a journal first, in `recovery.journal_folder` of the document.
     field: that of the survey on which the plan's places were marked. on_progress and on_done are called from the run's
-    thread, on_item on the main one. Raises MicroscopeFault where a run is under way: there is one microscope.
+    thread, on_item on the main one. reference: that of the outcome of an earlier run in the same field, whose places are
+    found again. Raises MicroscopeFault where a run is under way: there is one microscope.
     """
     with _starting():
         main_thread = MainThread(document_model)
@@ -107,7 +110,8 @@ def start_run(
         folder = recovery.journal_folder(document_model)
         journal = JournalRecorder(folder, recorder, lambda: recovery.description(microscope.metadata()))
         runner = Runner(microscope, journal, site, free_bytes=lambda: free_bytes(folder), journal=lambda: str(folder))
-        return _started(SwiftRun(start_in_thread(runner, plan, on_progress, on_done), recorder, main_thread))
+        handle = start_in_thread(runner, plan, on_progress, on_done, reference)
+        return _started(SwiftRun(handle, recorder, main_thread))
 
 
 def start_unrecorded(

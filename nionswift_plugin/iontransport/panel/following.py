@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from eels_iontransport.acquire import follow_ups
+from eels_iontransport.acquire.drift_reference import DriftReference
 from eels_iontransport.acquire.outcome import Ending, Outcome
 from eels_iontransport.acquire.plan import LINE_ROLES, Plan
 from eels_iontransport.data.errors import UnusableInput
@@ -43,6 +44,11 @@ class Following:
     @property
     def has_line(self) -> bool:
         return any(self.plan.steps[index].role in LINE_ROLES for index in self._begun)
+
+    @property
+    def reference(self) -> DriftReference | None:
+        """By which the places of the plan are found again; None where drift was not followed."""
+        return self.outcome.reference
 
     def redo(self, which: int, titles: Collection[str]) -> Plan:
         """That one of `steps` once more. titles: of items that exist. Raises UnusableInput."""

@@ -32,6 +32,7 @@ class RunControl:
         self.run: Run | None = None  # under way
         self.last: Run | None = None  # under way, or the last one, whose readout is shown
         self.following: Following | None = None
+        self._followed: Following | None = None  # what the run under way follows
         self.ended: Ended | None = None
         self.found = Found()  # by the last test frame
         self.redo_index = 0
@@ -69,15 +70,22 @@ class RunControl:
             self._trial, self.found, notice = None, found, found.problem
         if self.run is not None and self.run.poll() and self.run.outcome is not None:
             self.ended = ended(self.run.outcome, datetime.now().strftime("%H:%M"))
-            self.following = Following(self.run.plan, self.run.outcome)
+            following = Following(self.run.plan, self.run.outcome)
+            # One that came to nothing, as its line was not found again or the beam was off, leaves all as it was.
+            self.following = following if following.steps or self._followed is None else self._followed
             self.redo_index = self.following.doubtful
             self.run = None
         return self.last.notice if self.last is not None and self.last.notice else notice
 
     def start(self, plan: Plan, field: Field, before: Mapping[Role, DataItem.DataItem] | None = None) -> None:
-        """Run a plan. before: items of the same line, which belong to the session of what is acquired now."""
-        self.run = self.last = Run(self._document_model, plan, self._site, field, before)
-        self.following = None
+        """Run a plan. before: where it follows the last run, items of the same line, which belong to its session.
+
+        The places of a plan that follows are those of the last run, and are found again wherever they have drifted.
+        """
+        followed = self.following if before is not None else None
+        reference = followed.reference if followed is not None else None
+        self.run = self.last = Run(self._document_model, plan, self._site, field, before, reference)
+        self._followed, self.following = followed, None
 
     def start_trial(self, plan: Plan | None, field: Field | None) -> None:
         """Test frames: in each setting of the plan where it can be run, else in the present one."""

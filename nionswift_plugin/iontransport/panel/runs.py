@@ -9,6 +9,7 @@ from typing import Any
 
 from nion.swift.model import DataItem, DocumentModel
 
+from eels_iontransport.acquire.drift_reference import DriftReference
 from eels_iontransport.acquire.outcome import Outcome, Progress
 from eels_iontransport.acquire.outcome import State as RunState
 from eels_iontransport.acquire.plan import Plan
@@ -38,8 +39,12 @@ class Run:
         site: Site,
         field: Field,
         before: Mapping[Role, DataItem.DataItem] | None = None,
+        reference: DriftReference | None = None,
     ) -> None:
-        """before: items of earlier runs on the same line, which its session has beside those of this run."""
+        """before: items of earlier runs on the same line, which its session has beside those of this run.
+
+        reference: by which the place of these runs is found again.
+        """
         self.document_model = document_model
         self.plan = plan
         self.site = site
@@ -51,7 +56,9 @@ class Run:
         self._zero: tuple[Frames | None, ZeroLoss | None] = (None, None)
         self._before = dict(before or {})
         self._attached: dict[Role, DataItem.DataItem] = {}
-        self._handle = host_run.start_run(document_model, plan, site, field=field, on_progress=self._follow)
+        self._handle = host_run.start_run(
+            document_model, plan, site, field=field, on_progress=self._follow, reference=reference
+        )
 
     def _follow(self, progress: Progress) -> None:
         self.progress = progress  # from the run's thread; one assignment, read by the panel's refresh

@@ -150,11 +150,12 @@ def ended(outcome: Outcome, time_of_day: str) -> Ended:
 
 
 def moved_text(drift: DriftSummary) -> str:
-    """ "Line moved 0.4 ± 0.1 nm, followed to 0.1 nm."."""
+    """ "Line moved 0.4 ± 0.1 nm, followed to 0.1 nm."; "... nm since the first run, ..." where it was found again."""
     if drift.problem or not math.isfinite(drift.moved_nm):
         return drift.sentence()
     off = f", followed to {drift.off_nm:.1g} nm" if math.isfinite(drift.off_nm) else ""
-    return f"Line moved {with_sigma(drift.moved_nm, drift.sigma_nm, 'nm')}{off}."
+    since = f" {drift.since}" if drift.since_first_run else ""
+    return f"Line moved {with_sigma(drift.moved_nm, drift.sigma_nm, 'nm')}{since}{off}."
 
 
 def provisional_text(progress: Progress | None) -> str:
