@@ -18,6 +18,7 @@ MODULES = (
     "acquisition",
     "drift",
     "endurance",
+    "filling",
     "demo",
     "readout",
     "startup",
