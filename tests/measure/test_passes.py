@@ -41,6 +41,13 @@ def test_where_nothing_moved_nothing_changes():
     assert in_step(single) is single
 
 
+def test_zeros_that_hardly_scatter_are_left_alone():
+    """What a shift of a channel would mend is less than what whole channels leave."""
+    zeros = np.array([[0.0], [0.3], [-0.3]])
+    assert np.isfinite(in_step(line(zeros)).counts).all()
+    assert np.isnan(in_step(line(10 * zeros)).counts).any()
+
+
 def test_a_partial_last_pass_and_pixels_without_a_zero_stay_as_they_are():
     taken = line(np.array([[0.0, 0.0, 0.0], [8.0, 8.0, 8.0]]))
     passes = taken.passes.copy()
