@@ -256,7 +256,7 @@ def _renamed(prepared: Prepared, spectra: Spectra) -> Prepared:
     own = prepared.spectra
     if own.metadata is spectra.metadata and own.passes is spectra.passes and own.name == spectra.name:
         return prepared
-    named = replace(own, metadata=spectra.metadata, name=spectra.name, passes=spectra.passes)
+    named = replace(own, metadata=spectra.metadata, name=spectra.name, passes=spectra.passes, parts=spectra.parts)
     return replace(prepared, spectra=named)
 
 

@@ -44,6 +44,7 @@ def provenance(
 ) -> dict[str, Any]:
     """Version, every input by role with its SHA-256 (of the file, else of the counts), and parameters.
 
+    Of a role that several items were put together for, each is an input.
     An input that tells how its acquisition ended has its status, reason, rows planned, rows valid and spectrometer
     setting beside it.
     hashes: of the counts by role, where they are known.
@@ -54,11 +55,12 @@ def provenance(
         "inputs": [
             {
                 "role": role,
-                "name": spectra.name,
-                "sha256": _of_file(spectra) or hashes.get(role) or sha256(spectra),
-                **_ending(spectra),
+                "name": item.name,
+                "sha256": _of_file(item) or (hashes.get(role) if item is spectra else None) or sha256(item),
+                **_ending(item),
             }
             for role, spectra in sorted(inputs.items())
+            for item in _sources(spectra)
         ],
         "parameters": dict(parameters),
     }
@@ -66,14 +68,18 @@ def provenance(
 
 def partial_inputs(inputs: Mapping[str, Spectra]) -> tuple[Flag, ...]:
     """A flag for each input whose acquisition has ended before all of its rows were taken."""
-    ended = {role: Record.from_metadata(spectra.metadata) for role, spectra in inputs.items()}
+    ended = [
+        (_words(role, item.name if spectra.parts else ""), Record.from_metadata(item.metadata))
+        for role, spectra in inputs.items()
+        for item in spectra.sources
+    ]
     return tuple(
         Flag(
             "PARTIAL_INPUT",
-            f"Of the {role.replace('_', ' ')} spectra {record.rows_valid} of {record.rows_planned} rows were taken: "
+            f"Of the {words} {record.rows_valid} of {record.rows_planned} rows were taken: "
             f"{record.reason or record.status.value}",
         )
-        for role, record in ended.items()
+        for words, record in ended
         if record is not None and record.status in (Status.ABORTED, Status.FAULT)
     )
 
@@ -86,6 +92,14 @@ def off_axis_inputs(inputs: Mapping[str, Spectra | SpectrumImage]) -> tuple[Flag
         for role, record in records.items()
         if record is not None and record.is_off_axis
     )
+
+
+def _sources(spectra: Spectra | SpectrumImage) -> tuple[Any, ...]:
+    return spectra.sources if isinstance(spectra, Spectra) else (spectra,)
+
+
+def _words(role: str, name: str) -> str:
+    return f"{role.replace('_', ' ')} spectra" + (f" '{name}'" if name else "")
 
 
 def _ending(spectra: Spectra) -> dict[str, Any]:

@@ -206,9 +206,10 @@ def _line_flags(findings: Findings) -> list[Flag]:
     flags = []
     if spectra.step_nm is None:
         flags.append(Flag("NO_STEP", "The line has no step in nm: positions count pixels; calibrate its first axis."))
-    record = Record.from_metadata(spectra.metadata)
-    if record is not None and record.saturated_frames:
-        message = f"{record.saturated_frames} frames of the line were saturated when taken; expose for less time."
+    records = [Record.from_metadata(item.metadata) for item in spectra.sources]
+    saturated = sum(record.saturated_frames or 0 for record in records if record is not None)
+    if saturated:
+        message = f"{saturated} frames of the line were saturated when taken; expose for less time."
         flags.append(Flag("FRAMES_SATURATED", message))
     pixels = np.array([region.mask(spectra.position_nm) for _, region in regions or ()])
     if regions is not None and (pixels.sum(axis=0) > 1).any():

@@ -1,13 +1,18 @@
-"""A line that was traversed several times, as far as its record says that it got."""
+"""A line that was traversed several times, in one item or in several, as far as its record says that it got."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from .errors import UnusableInput
 from .record import Record
 from .spectrum import EnergyAxis, Spectra, sum_of_passes
+
+SAME_STEP = 1e-4  # part of a step by which pixels and channels of the same line may lie apart
 
 
 def fits(record: Record | None, passes: np.ndarray) -> bool:
@@ -37,3 +42,89 @@ def recorded_passes(passes: np.ndarray, record: Record, energy: EnergyAxis, **fi
         saturation_level=None if record.saturation_level is None else begun * record.saturation_level,
         **fields,
     )
+
+def joined(parts: Sequence[Spectra]) -> Spectra:
+    """The passes of all parts as those of one line, in the order of the parts; one part alone is as it is.
+
+    An item without passes of its own is one pass. A row is valid where any part has it, and is a sum of the passes that
+    have; parts that hold no row count for nothing. frames and saturation_level are those of the sum, as for
+    `recorded_passes`. exposure_s and the noise model are None where the parts do not agree. The name and the metadata
+    are those of the first part; `parts` has all of them.
+
+    Raises UnusableInput naming the part that is of another line: no line at all, or with other pixels, another step or
+    energy axis, collected otherwise, or of another plan.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    for part in parts:
+        _require_same_line(first, part)
+    taken = [part for part in parts if part.valid.any()] or [first]
+    whole = sum_of_passes(
+        np.concatenate([_passes_of(part) for part in taken]),
+        first.energy,
+        valid=np.any([part.valid for part in taken], axis=0),
+        step_nm=first.step_nm,
+        saturation_level=_sum(part.saturation_level for part in taken),
+        exposure_s=_common([part.exposure_s for part in taken]),
+        frames=_sum(part.frames for part in taken),
+        noise=_common([part.noise for part in taken]),
+        name=first.name,
+        metadata=first.metadata,
+    )
+    return replace(whole, parts=tuple(item for part in parts for item in part.sources))
+
+
+def _passes_of(part: Spectra) -> np.ndarray:
+    """The passes (P, n, channels) of a part, zeros where a row was not taken."""
+    passes = part.rows[None] if part.passes is None else part.passes
+    return np.where(part.valid[None, :, None], passes, 0.0)
+
+
+def _require_same_line(first: Spectra, part: Spectra) -> None:
+    """Raises UnusableInput where a part is not of the line of the first one."""
+    if not part.is_line:
+        raise UnusableInput(f"'{part.name}' is a single spectrum; only passes of a line are put together.")
+    other = _difference(first, part)
+    if other:
+        raise UnusableInput(
+            f"'{part.name}' has {other} '{first.name}', so it is no further pass of the same line; leave it out."
+        )
+
+
+def _difference(first: Spectra, part: Spectra) -> str:
+    """In what a part differs from a pass of the same line, as "another step along the line than"; empty where not."""
+    if len(first.rows) != len(part.rows):
+        return f"{len(part.rows)} pixels, not the {len(first.rows)} of"
+    if not _same_axis(first.energy, part.energy):
+        return "another energy axis than"
+    if not np.isclose(first.step_nm or 0.0, part.step_nm or 0.0, rtol=SAME_STEP, atol=0.0):
+        return "another step along the line than"
+    records = [Record.from_metadata(spectra.metadata) for spectra in (first, part)]
+    ours, theirs = ((record.is_off_axis, _place(record)) if record is not None else None for record in records)
+    if ours is None or theirs is None:
+        return ""
+    if ours[0] != theirs[0]:
+        return "another collection (on or off the axis) than"
+    return "another place than" if ours[1] and theirs[1] and ours[1] != theirs[1] else ""
+
+
+def _same_axis(ours: EnergyAxis, theirs: EnergyAxis) -> bool:
+    ends = np.array([[axis.offset_ev, axis.end_ev] for axis in (ours, theirs)])
+    return ours.size == theirs.size and bool(np.ptp(ends, axis=0).max() <= SAME_STEP * ours.step_ev)
+
+
+def _place(record: Record) -> tuple[Any, Any] | None:
+    """The name of the place and its line; None where the record does not tell."""
+    return (record.plan.get("name"), record.plan.get("line")) if record.plan else None
+
+
+def _sum(values: Iterable[float | None]) -> Any:
+    """Of all values; None where one is not known."""
+    known = list(values)
+    return None if None in known else sum(known)  # type: ignore[arg-type]
+
+
+def _common(values: Sequence[Any]) -> Any:
+    """The value that all have; None where they differ."""
+    return values[0] if all(value == values[0] for value in values) else None

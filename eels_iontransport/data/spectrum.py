@@ -63,6 +63,7 @@ class Spectra:
     passes: (P, n, channels), the counts of each traversal of a line that was traversed P times, whose sum is `counts`,
     as they are or brought to one zero (`measure.passes`); None where they were not kept. Zeros where a traversal took
     nothing.
+    parts: the items that were put together to these spectra (`data.passes.joined`); empty where it is one item.
     """
 
     counts: np.ndarray
@@ -76,6 +77,12 @@ class Spectra:
     name: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     passes: np.ndarray | None = None
+    parts: tuple[Spectra, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Spectra, ...]:
+        """The spectra of each item that is in these, the only one where they are one item."""
+        return self.parts or (self,)
 
     @property
     def rows(self) -> np.ndarray:
