@@ -90,7 +90,9 @@ class Runner:
         """Acquire all steps of the plan; returns how it ended, whatever happened, with the microscope home.
 
         `claimed`: the caller has called `claim`. reference: that of the outcome of an earlier run, whose places are
-        taken again; they are found on the specimen, or the run ends with a fault before its first row. Raises RuntimeError where another run is under way.
+        taken again; they are found on the specimen, or the run ends with a fault before its first row.
+
+        Raises RuntimeError where another run is under way.
         """
         if not claimed:
             self.claim()

@@ -232,7 +232,8 @@ _AMBIGUOUS = (
 def too_large(limit_nm: float, size_nm: float | None = None) -> str:
     """What the operator reads of a shift beyond the limit."""
     how_far = f"{size_nm:.1f} nm, more" if size_nm is not None else "more"
-    return f"The specimen has moved {how_far} than the limit of {limit_nm:.1f} nm; take a new survey and place the line anew."
+    limit = f"the limit of {limit_nm:.1f} nm"
+    return f"The specimen has moved {how_far} than {limit}; take a new survey and place the line anew."
 
 
 def _along_covariance(both: Overlap, along: np.ndarray) -> np.ndarray:

@@ -99,8 +99,8 @@ def start_run(
 
     Each row is written to a journal first, in `recovery.journal_folder` of the document.
     field: that of the survey on which the plan's places were marked. on_progress and on_done are called from the run's
-    thread, on_item on the main one. reference: that of the outcome of an earlier run in the same field, whose places are
-    found again. Raises MicroscopeFault where a run is under way: there is one microscope.
+    thread, on_item on the main one. reference: that of the outcome of an earlier run in the same field, whose places
+    are found again. Raises MicroscopeFault where a run is under way: there is one microscope.
     """
     with _starting():
         main_thread = MainThread(document_model)
