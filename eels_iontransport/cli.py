@@ -17,6 +17,7 @@ from . import files, map_files, materials, report, wording
 from .arguments import ASSUMPTIONS, choose_assumptions, choose_quantities, choose_regions, parse_windows
 from .data.errors import UnusableInput
 from .data.image import SpectrumImage
+from .data.passes import joined
 from .data.spectrum import Spectra
 from .decomposition.fitting import MODES
 from .decomposition.result import QUANTITIES
@@ -30,7 +31,7 @@ from .terminal import Reporter
 
 DONE, UNUSABLE, INTERRUPTED = 0, 2, 130  # the last as shells have it
 DEMO_FOLDER, MAP_FOLDER = "demo_results", "maps"
-_ROLES = ("vibrational", "aloof", "zlp", "valence", "core_loss")
+_OTHERS = ("aloof", "zlp", "valence", "core_loss")  # beside the vibrational spectra
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +80,13 @@ def _parser() -> argparse.ArgumentParser:
 def _add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--material", required=True, help="name of a recipe, or the path of a recipe file")
-    add("--vibrational", required=True, metavar="LINE", help="vibrational line scan, or a single spectrum")
+    add(
+        "--vibrational",
+        required=True,
+        action="append",
+        metavar="LINE",
+        help="vibrational line scan, or a single spectrum; given again, more passes of the same line",
+    )
     add("--aloof", metavar="ALOOF", help="aloof spectrum")
     add("--zlp", metavar="VACUUM", help="zero-loss peak in vacuum")
     add("--valence", metavar="VAL", help="valence-loss line scan at the same place, for the thickness")
@@ -126,9 +133,11 @@ def _analyze(options: argparse.Namespace) -> int:
             export.require_place(place)
     recipe = materials.load(options.material)
     background = parse_windows(options.background) if options.background else None
-    inputs = {role: files.load(path) for role in _ROLES if (path := getattr(options, role)) is not None}
-    for spectra in inputs.values():
+    passes = [files.load(path) for path in options.vibrational]
+    others = {role: files.load(path) for role in _OTHERS if (path := getattr(options, role)) is not None}
+    for spectra in [*passes, *others.values()]:
         _require_data(spectra)
+    inputs = {"vibrational": joined(passes), **others}
     regions = choose_regions(options.boundary, options.grain_1, options.grain_2, inputs["vibrational"])
     assumptions = choose_assumptions(options.assume, recipe)
     session = Session(recipe, mode=options.mode, regions=regions, background_mev=background, assumptions=assumptions)

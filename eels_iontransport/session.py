@@ -6,6 +6,7 @@ lies in, and what depends on them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -16,6 +17,7 @@ from threadpoolctl import ThreadpoolController
 from .bootstrap import COUNT
 from .chemistry import Chemistry, measure_chemistry
 from .data.errors import UnusableInput
+from .data.passes import joined
 from .data.record import Role
 from .data.regions import SPECTRUM, Regions, moved
 from .data.spectrum import Spectra
@@ -211,7 +213,7 @@ class Session:
 def analyze(
     recipe: Recipe,
     *,
-    vibrational: Spectra,
+    vibrational: Spectra | Sequence[Spectra],
     aloof: Spectra | None = None,
     zlp: Spectra | None = None,
     valence: Spectra | None = None,
@@ -221,9 +223,14 @@ def analyze(
     background_mev: tuple[Interval, Interval] | None = None,
     assumptions: Assumptions | None = None,
 ) -> dict[str, Any]:
-    """The readout of a line scan or a spectrum, as readout.json holds it. Raises UnusableInput."""
+    """The readout of a line scan or a spectrum, as readout.json holds it.
+
+    vibrational: several items of one line are put together as its passes (`data.passes.joined`).
+    Raises UnusableInput.
+    """
+    line = vibrational if isinstance(vibrational, Spectra) else joined(vibrational)
     session = Session(recipe, mode=mode, regions=regions, background_mev=background_mev, assumptions=assumptions)
-    session.update(vibrational=vibrational, aloof=aloof, zlp=zlp, valence=valence, core_loss=core_loss)
+    session.update(vibrational=line, aloof=aloof, zlp=zlp, valence=valence, core_loss=core_loss)
     return session.evaluate().readout
 
 

@@ -32,12 +32,12 @@ def write(path, counts, *axes):
     return path
 
 
-def water(peak_counts: float) -> np.ndarray:
+def water(peak_counts: float, seed: int = 3) -> np.ndarray:
     """Counted electrons of a zero-loss peak on a smooth tail, and an O-H stretch at 455 meV; -130 to 770 meV."""
     energy = -130.0 + np.arange(900)
     expected = 5e6 * np.exp(-0.5 * (energy / 3.6) ** 2) + 5e4 * (64.0 / (energy**2 + 64.0)) ** 0.75
     expected += peak_counts * voigt_profile(energy - 455.0, 15.0, 4.0)
-    return np.random.default_rng(3).poisson(expected).astype(float)
+    return np.random.default_rng(seed).poisson(expected).astype(float)
 
 
 @pytest.fixture
@@ -78,6 +78,25 @@ def test_a_spectrum_is_analysed(capsys, spectrum, tmp_path):
     assert "OH peak" in out and str(tmp_path / "new" / "out.json") in out
     assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".png"}
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["out.json"]
+
+
+def test_items_of_one_line_are_its_passes(capsys, tmp_path):
+    """And as good as one item of their sum."""
+    lines = [np.stack([water(2e5, 10 * item + row) for row in range(3)]) for item in range(4)]
+    files = [write(tmp_path / f"{item}.ndata1", line, NM, ENERGY) for item, line in enumerate(lines)]
+    total = write(tmp_path / "sum.ndata1", np.sum(lines, axis=0), NM, ENERGY)
+    readouts = []
+    for given in ([total], files):
+        options = [option for file in given for option in ("--vibrational", file)]
+        assert run(capsys, "analyze", "--material", "water_cnt", *options, "--json", "out.json")[0] == 0
+        readouts.append(json.loads((tmp_path / "out.json").read_text()))
+    names = [entry["name"] for entry in readouts[1]["provenance"]["inputs"]]
+    assert names == [file.name for file in files]
+    expected, found = (readout["peaks"][0]["centre_mev"] for readout in readouts)
+    assert found["value"] == pytest.approx(expected["value"]) and found["sigma"] == pytest.approx(expected["sigma"])
+    write(tmp_path / "other.ndata1", np.stack([water(2e5)] * 4), NM, ENERGY)
+    arguments = ("--vibrational", files[0], "--vibrational", tmp_path / "other.ndata1")
+    assert "'other.ndata1' has 4 pixels" in refused(capsys, "analyze", "--material", "water_cnt", *arguments)
 
 
 def test_a_spectrum_without_the_peak_has_none(capsys, tmp_path):

@@ -43,6 +43,7 @@ def recorded_passes(passes: np.ndarray, record: Record, energy: EnergyAxis, **fi
         **fields,
     )
 
+
 def joined(parts: Sequence[Spectra]) -> Spectra:
     """The passes of all parts as those of one line, in the order of the parts; one part alone is as it is.
 
@@ -51,9 +52,11 @@ def joined(parts: Sequence[Spectra]) -> Spectra:
     `recorded_passes`. exposure_s and the noise model are None where the parts do not agree. The name and the metadata
     are those of the first part; `parts` has all of them.
 
-    Raises UnusableInput naming the part that is of another line: no line at all, or with other pixels, another step or
-    energy axis, collected otherwise, or of another plan.
+    Raises UnusableInput where there is no part, and naming one that is of another line: no line at all, or with other
+    pixels, another step or energy axis, collected otherwise, or planned at another place.
     """
+    if not parts:
+        raise UnusableInput("There are no spectra to put together; give at least one item.")
     first = parts[0]
     if len(parts) == 1:
         return first

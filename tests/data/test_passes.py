@@ -119,6 +119,11 @@ def test_an_item_of_another_line_is_named(other, words):
         assert "'other'" in str(error.value) and words in str(error.value)
 
 
+def test_nothing_is_no_line():
+    with pytest.raises(UnusableInput, match="at least one"):
+        joined([])
+
+
 def test_items_that_do_not_tell_their_place_and_rounded_axes_are_no_hindrance():
     silent = replace(item(1), metadata={}, step_nm=0.5 * (1 + 1e-7), energy=EnergyAxis(-0.01 - 1e-12, 0.001, CHANNELS))
     assert joined([item(1), silent]).passes.shape[0] == joined([silent, item(1, plan={})]).passes.shape[0] == 2
