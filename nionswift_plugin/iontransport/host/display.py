@@ -46,12 +46,17 @@ def new_item(
     item = DataItem.new_data_item(DataAndMetadata.new_data_and_metadata(data))
     item.title = title
     document_model.append_data_item(item)
-    display = of(document_model, item)
+    with document_model.item_transaction(item):  # the host would write the whole project at each change otherwise
+        _dress(of(document_model, item), layers)
+    return item
+
+
+def _dress(display: DisplayItem.DisplayItem, layers: Sequence[Layer] | None) -> None:
     if layers is None:
         display.display_type = "image"
         display.display_data_channels[0].color_map_id = "magma"
         display.display_data_channels[0].display_limits = (0.0, 1.0)
-        return item
+        return
     display.display_type = "line_plot"
     while len(display.display_layers) > len(layers):
         display.remove_display_layer(len(display.display_layers) - 1).close()
@@ -66,7 +71,6 @@ def new_item(
         )
     display.set_display_property("legend_position", "top-right" if any(layer.label for layer in layers) else None)
     set_range(display, (0.0, 1.0))
-    return item
 
 
 def of(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> DisplayItem.DisplayItem:
