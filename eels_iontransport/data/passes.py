@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from .errors import UnusableInput
-from .record import Record
+from .record import Record, Role
 from .spectrum import EnergyAxis, Spectra, sum_of_passes
 
 SAME_STEP = 1e-4  # part of a step by which pixels and channels of the same line may lie apart
+_OF_FRAMES = (Role.ZLP, Role.ALOOF)
 
 
 def fits(record: Record | None, passes: np.ndarray) -> bool:
@@ -78,6 +79,13 @@ def joined(parts: Sequence[Spectra]) -> Spectra:
     return replace(whole, parts=tuple(item for part in parts for item in part.sources))
 
 
+def of_one_line(first: Spectra, part: Spectra) -> bool:
+    """Whether the records of two items say that both are passes of one line."""
+    records = [Record.from_metadata(spectra.metadata) for spectra in (first, part)]
+    told = [(record.role, _place(record)) for record in records if record is not None and record.plan.get("line")]
+    return len(told) == 2 and told[0] == told[1] and all(map(_is_line, (first, part))) and not _difference(first, part)
+
+
 def _passes_of(part: Spectra) -> np.ndarray:
     """The passes (P, n, channels) of a part, zeros where a row was not taken."""
     passes = part.rows[None] if part.passes is None else part.passes
@@ -86,13 +94,19 @@ def _passes_of(part: Spectra) -> np.ndarray:
 
 def _require_same_line(first: Spectra, part: Spectra) -> None:
     """Raises UnusableInput where a part is not of the line of the first one."""
-    if not part.is_line:
-        raise UnusableInput(f"'{part.name}' is a single spectrum; only passes of a line are put together.")
+    if not _is_line(part):
+        raise UnusableInput(f"'{part.name}' is no line of spectra; only passes of a line are put together.")
     other = _difference(first, part)
     if other:
         raise UnusableInput(
             f"'{part.name}' has {other} '{first.name}', so it is no further pass of the same line; leave it out."
         )
+
+
+def _is_line(spectra: Spectra) -> bool:
+    """Whether rows are places, not frames of one."""
+    record = Record.from_metadata(spectra.metadata)
+    return spectra.is_line and (record is None or record.role not in _OF_FRAMES)
 
 
 def _difference(first: Spectra, part: Spectra) -> str:

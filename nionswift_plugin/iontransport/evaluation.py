@@ -8,12 +8,14 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
 
 from eels_iontransport import materials, wording
 from eels_iontransport.data.errors import UnusableInput
+from eels_iontransport.data.passes import joined
 from eels_iontransport.data.record import METADATA_KEY, Record, Role, Status
 from eels_iontransport.data.regions import Regions
 from eels_iontransport.data.spectrum import Spectra
@@ -64,10 +66,11 @@ class Shown:
 class Request:
     """What a run is asked: items by role, parameters, and where the region graphics lie.
 
+    items: of a line there may be several, which are its passes in the order in which they were taken.
     automatic: where the session itself last put them; graphics that still lie there are found anew.
     """
 
-    items: Mapping[Role, Item]
+    items: Mapping[Role, Sequence[Item]]
     material: str
     mode: str
     intervals: Intervals
@@ -126,8 +129,10 @@ class LiveSession:
 
     def _run(self, request: Request, on_fitted: Callable[[], None]) -> Shown:
         recipe = self._recipe(request.material)
-        spectra = {role: self._unchanged(role, spectra_of(item)) for role, item in request.items.items()}
-        line, is_running = spectra[Role.VIBRATIONAL], _is_running(request.items.values())
+        spectra = {
+            role: self._joined(role, [spectra_of(item) for item in items]) for role, items in request.items.items()
+        }
+        line, is_running = spectra[Role.VIBRATIONAL], _is_running(chain(*request.items.values()))
         if not line.valid.any():
             return Shown(sentence=NO_ROWS, is_settled=not is_running)
         axis, rows = results.line_axis(line.position_nm), len(line.rows)
@@ -175,13 +180,12 @@ class LiveSession:
             self._recipes[name] = materials.load(name)
         return self._recipes[name]
 
-    def _unchanged(self, role: Role, spectra: Spectra) -> Spectra:
-        """The spectra of the run before if they are the same, so that a task can tell at a glance."""
+    def _joined(self, role: Role, parts: Sequence[Spectra]) -> Spectra:
+        """The spectra of a role; those of the run before if they are the same, so that a task can tell at a glance."""
         before = self._spectra.get(role)
-        if before is not None and _equal(before, spectra):
-            return before
-        self._spectra[role] = spectra
-        return spectra
+        if before is None or len(before.sources) != len(parts) or not all(map(_equal, before.sources, parts)):
+            self._spectra[role] = joined(parts)
+        return self._spectra[role]
 
 
 def spectra_of(item: Item) -> Spectra:
@@ -212,25 +216,30 @@ def _intervals(evaluation: Evaluation, line: Spectra, *, is_settled: bool) -> In
     return results.fractions(evaluation.regions, results.line_axis(line.position_nm), len(line.rows))
 
 
-def _progress(items: Mapping[Role, Item]) -> dict[Role, str]:
-    """ "18 of 40 rows" for each input whose rows arrive or have stopped short."""
-    records = {role: Record.from_metadata(item.metadata) for role, item in items.items()}
+def _progress(items: Mapping[Role, Sequence[Item]]) -> dict[Role, str]:
+    """ "18 of 40 rows" for each input whose rows arrive or have stopped short, all of its items together."""
+    records = {role: _records(of_role) for role, of_role in items.items()}
     return {
-        role: f"{record.rows_valid} of {record.rows_planned} rows"
-        for role, record in records.items()
-        if record is not None and record.status is not Status.COMPLETE
+        role: f"{sum(r.rows_valid for r in known)} of {sum(r.rows_planned for r in known)} rows"
+        for role, known in records.items()
+        if any(record.status is not Status.COMPLETE for record in known)
     }
+
+
+def _records(items: Iterable[Item]) -> list[Record]:
+    """Of those items that have one."""
+    found = (Record.from_metadata(item.metadata) for item in items)
+    return [record for record in found if record is not None]
 
 
 def _is_running(items: Iterable[Item]) -> bool:
     """Whether more rows are to come."""
-    records = [Record.from_metadata(item.metadata) for item in items]
-    return any(record is not None and record.status is Status.RUNNING for record in records)
+    return any(record.status is Status.RUNNING for record in _records(items))
 
 
-def _is_partial(item: Item, line: Spectra) -> bool:
+def _is_partial(items: Sequence[Item], line: Spectra) -> bool:
     """Whether rows are missing, and no record says that they will stay so."""
-    return line.is_line and not line.valid.all() and Record.from_metadata(item.metadata) is None
+    return line.is_line and not line.valid.all() and len(_records(items)) < len(items)
 
 
 def _same(intervals: Intervals, others: Intervals) -> bool:

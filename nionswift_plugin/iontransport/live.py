@@ -10,8 +10,9 @@ import json
 import logging
 import time
 import weakref
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any, TypeAlias
 
 from nion.swift.model import DataItem, DocumentModel, Symbolic
 
@@ -25,6 +26,9 @@ from .evaluation import LiveSession, Request, Shown, Throttle, spectra_of
 from .host import computations, display
 
 _LOG = logging.getLogger(__name__)
+
+Given: TypeAlias = DataItem.DataItem | Sequence[DataItem.DataItem]
+Items: TypeAlias = dict[Role, tuple[DataItem.DataItem, ...]]
 
 COMPUTATION_ID = "eels_iontransport.session"
 VERSION = 1
@@ -96,7 +100,7 @@ def register() -> None:
 
 def attach_session(
     document_model: DocumentModel.DocumentModel,
-    items: Mapping[Role, DataItem.DataItem] | Mapping[str, DataItem.DataItem],
+    items: Mapping[Role, Given] | Mapping[str, Given],
     material: str,
     *,
     mode: str = "shared",
@@ -104,14 +108,16 @@ def attach_session(
 ) -> dict[str, DataItem.DataItem]:
     """Analyse items live; returns the result items by the names in `results` (map, regions, fit, shift, ratio, ...).
 
-    `items` by role; "vibrational" has to be there. Attaching more items to the same vibrational item, material and
-    mode adds them, and the results they bring, to the session that is there. The readout is kept with the fit.
+    `items` by role; "vibrational" has to be there. Several of one line are analysed together, as its passes, in the
+    order in which they are given. Attaching more items to the same (first) vibrational item, material and mode adds
+    them, and the results they bring, to the session that is there; those of a role take the place of the ones that the
+    session had for it. The readout is kept with the fit.
     Regions are found by themselves until they are given here or their graphics are dragged.
 
     Main thread only. Raises UnusableInput for a material that cannot be read.
     """
-    by_role = {Role(role): item for role, item in items.items()}
-    vibrational = by_role[Role.VIBRATIONAL]
+    by_role = {Role(role): _as_tuple(given) for role, given in items.items()}
+    vibrational = by_role[Role.VIBRATIONAL][0]
     recipe = materials.load(material)
     computation = _existing(document_model, vibrational, material, mode)
     made = computations.outputs(computation) if computation is not None else {}
@@ -135,16 +141,14 @@ def result_items(document_model: DocumentModel.DocumentModel, item: DataItem.Dat
 
 
 def newest_line(document_model: DocumentModel.DocumentModel) -> DataItem.DataItem | None:
-    """The vibrational item of the session that was attached last; None where there is no session."""
+    """The (first) vibrational item of the session that was attached last; None where there is no session."""
     for computation in reversed(document_model.computations):
         if computation.processing_id == COMPUTATION_ID:
-            return _items_by_role(computation).get(Role.VIBRATIONAL)
+            return next(iter(_items_by_role(computation).get(Role.VIBRATIONAL, ())), None)
     return None
 
 
-def spectra_items(
-    document_model: DocumentModel.DocumentModel, item: DataItem.DataItem
-) -> dict[Role, DataItem.DataItem]:
+def spectra_items(document_model: DocumentModel.DocumentModel, item: DataItem.DataItem) -> Items:
     """The spectra, by role, of the session that an item belongs to, as spectrum or as result."""
     found = computations.find(document_model, COMPUTATION_ID, item)
     return _items_by_role(found[0]) if found else {}
@@ -195,7 +199,7 @@ def _kept(computation: Symbolic.Computation) -> Mapping[str, Any]:
 
 def _create(
     document_model: DocumentModel.DocumentModel,
-    items: Mapping[Role, DataItem.DataItem],
+    items: Items,
     material: str,
     mode: str,
     outputs: Mapping[str, DataItem.DataItem],
@@ -207,11 +211,12 @@ def _create(
         "roles": _roles(items),
         presentation.AUTOMATIC: "{}",
     }
+    first, *passes = items[Role.VIBRATIONAL]
     return computations.create(
         document_model,
         COMPUTATION_ID,
-        master=(Role.VIBRATIONAL.value, items[Role.VIBRATIONAL]),
-        sources=[item for role, item in items.items() if role is not Role.VIBRATIONAL],
+        master=(Role.VIBRATIONAL.value, first),
+        sources=[*passes, *chain(*(of_role for role, of_role in items.items() if role is not Role.VIBRATIONAL))],
         values=values,
         outputs=outputs,
         label=SessionComputation.label,
@@ -220,19 +225,19 @@ def _create(
 
 def _join(
     computation: Symbolic.Computation,
-    items: Mapping[Role, DataItem.DataItem],
+    items: Items,
     outputs: Mapping[str, DataItem.DataItem],
 ) -> None:
     """Add items, and the outputs that they bring, to a session."""
     for name, item in outputs.items():
         computations.add_output(computation, name, item)
     computations.set_value(computation, "roles", _roles(items))
-    computations.add_sources(computation, items.values())
+    computations.add_sources(computation, chain(*items.values()))
 
 
-def _roles(items: Mapping[Role, DataItem.DataItem]) -> str:
+def _roles(items: Items) -> str:
     """The parameter that tells the roles of the sources, of which some may be deleted later: JSON, by item."""
-    return json.dumps({str(item.uuid): role.value for role, item in items.items()})
+    return json.dumps({str(item.uuid): role.value for role, of_role in items.items() for item in of_role})
 
 
 def _existing(
@@ -245,10 +250,19 @@ def _existing(
     return None
 
 
-def _items_by_role(computation: Symbolic.Computation) -> dict[Role, DataItem.DataItem]:
+def _items_by_role(computation: Symbolic.Computation) -> Items:
+    """In the order in which they came to the session. Some may have none of the roles, as others took their places."""
     roles = json.loads(computations.value(computation, "roles", "{}"))
-    items = computations.data_sources(computation)
-    return {Role(roles[str(item.uuid)]): item for item in items if str(item.uuid) in roles}
+    found: Items = {}
+    for item in dict.fromkeys(computations.data_sources(computation)):  # the first one is there twice
+        if str(item.uuid) in roles:
+            role = Role(roles[str(item.uuid)])
+            found[role] = (*found.get(role, ()), item)
+    return found
+
+
+def _as_tuple(given: Given) -> tuple[DataItem.DataItem, ...]:
+    return (given,) if isinstance(given, DataItem.DataItem) else tuple(given)
 
 
 def _new_outputs(

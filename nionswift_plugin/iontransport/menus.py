@@ -44,11 +44,13 @@ def analyze(
 ) -> dict[str, DataItem.DataItem]:
     """Attach a live session to items, their roles told by their records or energies; returns the result items.
 
+    Items that were acquired on the same line are analysed together, as its passes.
     Raises UnusableInput.
     """
     spectra = [item for item in items if not live.is_result(window.document_model, item)]
     if not spectra:
         raise UnusableInput(NOTHING_SELECTED)
+    spectra.sort(key=lambda item: item.created)  # so are passes in the order in which they were taken
     by_role = roles.assign({item: spectra_of(item) for item in spectra})
     return live.attach_session(window.document_model, by_role, material)
 
@@ -63,7 +65,9 @@ def show_results(
     items = live.result_items(window.document_model, item)
     if not items:
         raise UnusableInput(f"'{item.title}' has no results yet; analyse it first.")
-    survey = survey or _survey(window.document_model, live.spectra_items(window.document_model, item)[Role.VIBRATIONAL])
+    survey = survey or _survey(
+        window.document_model, live.spectra_items(window.document_model, item)[Role.VIBRATIONAL][0]
+    )
     if survey is not None:
         items = {SURVEY: survey, **items}
     displays = {name: display.of(window.document_model, shown) for name, shown in items.items()}

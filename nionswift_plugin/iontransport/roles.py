@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from eels_iontransport.data.errors import UnusableInput
+from eels_iontransport.data.passes import of_one_line
 from eels_iontransport.data.record import Record, Role
 from eels_iontransport.data.spectrum import Spectra
 
@@ -19,20 +20,20 @@ class Named(Protocol):
     title: str
 
 
-def assign(spectra: Mapping[Named, Spectra]) -> dict[Role, Named]:
+def assign(spectra: Mapping[Named, Spectra]) -> dict[Role, list[Named]]:
     """The role of each item: from its record, else from its energies and title. One item alone is what is analysed.
 
-    Raises UnusableInput where none is vibrational or two have the same role.
+    Items of the same role are passes of one line, by their records. Raises UnusableInput where none is vibrational, or
+    two have the same role and are not.
     """
-    roles: dict[Role, Named] = {}
+    roles: dict[Role, list[Named]] = {}
     for item, found in spectra.items():
         role = Role.VIBRATIONAL if _recorded(found) is None and len(spectra) == 1 else role_of(item.title, found)
-        if role in roles:
+        others = roles.setdefault(role, [])
+        if others and not of_one_line(spectra[others[0]], found):
             name = role.value.replace("_", " ")
-            raise UnusableInput(
-                f"'{roles[role].title}' and '{item.title}' are both {name} spectra; select one of them."
-            )
-        roles[role] = item
+            raise UnusableInput(f"'{others[0].title}' and '{item.title}' are both {name} spectra; select one of them.")
+        others.append(item)
     if Role.VIBRATIONAL not in roles:
         raise UnusableInput("No vibrational spectra are among the selected items; select them as well.")
     return roles

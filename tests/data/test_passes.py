@@ -9,7 +9,7 @@ import pytest
 
 from eels_iontransport.data import noise
 from eels_iontransport.data.errors import UnusableInput
-from eels_iontransport.data.passes import joined, recorded_passes
+from eels_iontransport.data.passes import joined, of_one_line, recorded_passes
 from eels_iontransport.data.record import Record, Role, Status
 from eels_iontransport.data.spectrum import EnergyAxis, Spectra, make_spectra
 from eels_iontransport.provenance import partial_inputs, provenance, sha256
@@ -20,14 +20,16 @@ FRAMES, LEVEL, EXPOSURE_S = 5, 1000.0, 0.1
 LINE = {"start": {"y_nm": 0.0, "x_nm": -10.0}, "end": {"y_nm": 0.0, "x_nm": 10.0}, "pixels": PIXELS}
 
 
-def item(passes: int, taken: int | None = None, *, name: str = "line", value: float = 1.0, **changes) -> Spectra:
+def item(
+    passes: int, taken: int | None = None, *, name: str = "line", value: float = 1.0, role=Role.VIBRATIONAL, **changes
+) -> Spectra:
     """An item as it is read: so many passes of which so many rows were taken; every pass holds its number + value."""
     rows = passes * PIXELS
     status = Status.COMPLETE if taken is None else Status.ABORTED
     valid = rows if taken is None else taken
     told = {"plan": {"name": "GB1", "line": LINE}, "setting": "vibrational"} | changes
     record = Record(
-        Role.VIBRATIONAL, status, rows, valid, "Aborted." if taken is not None else "", EXPOSURE_S, FRAMES, LEVEL,
+        role, status, rows, valid, "Aborted." if taken is not None else "", EXPOSURE_S, FRAMES, LEVEL,
         passes=passes, **told,
     )  # fmt: skip
     counts = np.broadcast_to(np.arange(passes)[:, None, None] + value, (passes, PIXELS, CHANNELS)).copy()
@@ -101,8 +103,9 @@ OTHER = item(1, name="other")
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        (replace(OTHER, counts=OTHER.counts[0], valid=OTHER.valid[:1]), "is a single spectrum"),
+        (replace(OTHER, counts=OTHER.counts[0], valid=OTHER.valid[:1]), "is no line of spectra"),
         (replace(OTHER, counts=OTHER.counts[:3], valid=OTHER.valid[:3]), "has 3 pixels, not the 4 of 'line'"),
+        (item(1, name="other", role=Role.ALOOF), "is no line of spectra"),
         (replace(OTHER, step_nm=0.6), "has another step along the line than 'line'"),
         (replace(OTHER, step_nm=None), "has another step along the line than 'line'"),
         (replace(OTHER, energy=EnergyAxis(-0.01, 0.0011, CHANNELS)), "has another energy axis than 'line'"),
@@ -117,6 +120,26 @@ def test_an_item_of_another_line_is_named(other, words):
         with pytest.raises(UnusableInput) as error:
             joined(parts)
         assert "'other'" in str(error.value) and words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (item(2), True),
+        (item(1, role=Role.VALENCE), False),
+        (item(1, role=Role.POINTS), False),
+        (item(1, setting="vibrational_off_axis"), False),
+        (item(1, plan={"name": "GB2", "line": LINE}), False),
+        (item(1, plan={}), False),
+        (replace(item(1), metadata={}), False),
+    ],
+)
+def test_only_records_can_say_that_items_are_of_one_line(other, expected):
+    assert of_one_line(item(1), other) is of_one_line(other, item(1)) is expected
+
+
+def test_frames_of_one_place_are_of_no_line():
+    assert not of_one_line(item(1, role=Role.ALOOF), item(1, role=Role.ALOOF))
 
 
 def test_nothing_is_no_line():

@@ -9,13 +9,15 @@ import pytest
 
 pytest.importorskip("nion.swift")
 
+from nion.data import Calibration
+
 import eels_iontransport.session
 from eels_iontransport.data.record import Role, Status
 from eels_iontransport.data.regions import Region, Regions
 from nionswift_plugin.iontransport import live, results
 from nionswift_plugin.iontransport.host import display
 
-from .live_support import FOUND, ROWS, ScriptedSession, document, line_data, unusable
+from .live_support import FOUND, ROWS, STEP_NM, ScriptedSession, document, line_data, unusable
 
 MATERIAL = "lco"
 
@@ -137,6 +139,43 @@ def test_items_that_come_later_join_the_session(doc, script, whole):
     doc.idle()
     assert outputs[results.MAP] in doc.model.data_items
     assert script.asked[-1].roles == {"vibrational"}
+
+
+def test_more_passes_of_the_line_are_analysed_with_it(doc, script, whole):
+    """The level of a row tells how many passes are in it."""
+    line, outputs = whole
+    more = doc.add("GB1 L1 vibrational (2)", line_data(0, Status.RUNNING))
+    assert live.attach_session(doc.model, {"vibrational": [line, more]}, MATERIAL) == outputs
+    assert len(doc.model.computations) == 1
+    doc.idle()
+    assert np.array_equal(profile(outputs[results.SHIFT]), np.arange(1.0, ROWS + 1))
+    assert not live.is_settled(doc.model, line)
+    more.set_xdata(line_data(10, Status.ABORTED))
+    doc.pump(lambda: live.is_settled(doc.model, more))
+    found = profile(outputs[results.SHIFT])
+    assert found.tolist() == [2.0 * row if row <= 10 else row for row in range(1, ROWS + 1)]
+    assert outputs[results.SHIFT].title == "GB1 L1 LDO centre: +1.8 ± 0.3 meV (50 of 80 rows)"
+    assert live.readout(doc.model, more) == live.readout(doc.model, line)
+    assert live.spectra_items(doc.model, more) == {Role.VIBRATIONAL: (line, more)}
+    again = doc.add("GB1 L1 vibrational (3)", line_data(ROWS, Status.COMPLETE))
+    live.attach_session(doc.model, {"vibrational": [line, again]}, MATERIAL)  # in place of the one that broke off
+    doc.pump(lambda: profile(outputs[results.SHIFT])[-1] == 2.0 * ROWS)
+    doc.pump(lambda: live.is_settled(doc.model, line))
+    assert outputs[results.SHIFT].title == "GB1 L1 LDO centre: +1.8 ± 0.3 meV"
+    doc.model.remove_data_item(again)
+    doc.pump(lambda: profile(outputs[results.SHIFT])[-1] == ROWS)
+    assert live.spectra_items(doc.model, line) == {Role.VIBRATIONAL: (line,)}
+
+
+def test_an_item_of_another_line_is_named_and_the_results_come_back_without_it(doc, script, whole):
+    line, outputs = whole
+    other = doc.add("other", line_data(ROWS, Status.COMPLETE))
+    other.set_dimensional_calibration(0, Calibration.Calibration(0.0, 2 * STEP_NM, "nm"))
+    live.attach_session(doc.model, {"vibrational": [line, other]}, MATERIAL)
+    doc.pump(lambda: "'other' has another step along the line" in live.sentence(doc.model, line))
+    live.attach_session(doc.model, {"vibrational": line}, MATERIAL)
+    doc.pump(lambda: live.is_settled(doc.model, line) and not live.sentence(doc.model, line))
+    assert np.array_equal(profile(outputs[results.SHIFT]), np.arange(1.0, ROWS + 1))
 
 
 def test_deleting_the_line_deletes_its_results(doc, whole):

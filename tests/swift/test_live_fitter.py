@@ -257,5 +257,5 @@ class Item:
     [("lco", "'an item' holds no data."), ("unobtainium", "There is no material 'unobtainium'")],
 )
 def test_what_cannot_be_read_is_said(material, sentence):
-    request = Request({Role.VIBRATIONAL: Item()}, material, "shared", {}, {}, [])
+    request = Request({Role.VIBRATIONAL: [Item()]}, material, "shared", {}, {}, [])
     assert LiveSession().run(request, lambda: None).sentence.startswith(sentence)

@@ -38,6 +38,17 @@ if sys.argv[2] == "write":
     model.append_data_item(item)
     outputs = live.attach_session(model, {"vibrational": item}, "lco")
     item.set_xdata(line_data(ROWS, Status.COMPLETE))
+    if sys.argv[4:] == ["passes"]:
+        more = DataItem.new_data_item(line_data(ROWS, Status.COMPLETE))
+        more.title = "GB1 L1 vibrational (2)"
+        model.append_data_item(more)
+        live.attach_session(model, {"vibrational": [item, more]}, "lco")
+elif sys.argv[4:] == ["passes"]:
+    item, more = (item for item in model.data_items if item.title.startswith("GB1 L1 vibrational"))
+    outputs = live.result_items(model, item)
+    state["runs_on_opening"] = len(ScriptedSession.asked)
+    more.set_xdata(line_data(ROWS - 5, Status.ABORTED))
+    assert host.pump(lambda: bool(ScriptedSession.asked))
 else:
     item = next(item for item in model.data_items if item.title == "GB1 L1 vibrational")
     outputs = live.result_items(model, item)
@@ -50,6 +61,7 @@ else:
     item.set_xdata(line_data(ROWS - 5, Status.ABORTED))
     assert host.pump(lambda: bool(ScriptedSession.asked) and ScriptedSession.asked[-1].rows == ROWS - 5)
 assert host.pump(lambda: live.is_settled(model, item)), "not settled"
+state["rows"] = [float(x) for x in outputs["shift"].data[2]]
 shown = model.get_display_item_for_data_item(outputs["shift"])
 state["titles"] = {name: output.title for name, output in outputs.items()}
 state["intervals"] = display.intervals(shown.graphics)
@@ -61,8 +73,8 @@ print("STATE " + json.dumps(state))
 """
 
 
-def run(stage: str, folder: Path) -> dict:
-    command = [sys.executable, "-c", _SCRIPT, str(_HERE.parent), stage, str(folder)]
+def run(stage: str, folder: Path, *how: str) -> dict:
+    command = [sys.executable, "-c", _SCRIPT, str(_HERE.parent), stage, str(folder), *how]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ}, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     line = next(line for line in done.stdout.splitlines() if line.startswith("STATE "))
@@ -85,3 +97,12 @@ def test_results_are_there_and_alive_in_a_new_process(tmp_path):
         "fit": "GB1 L1 fit: boundary, chi2 1.25 (35 of 40 rows)",
         "shift": "GB1 L1 LDO centre: +1.8 ± 0.3 meV (35 of 40 rows)",
     }
+
+
+def test_items_that_are_analysed_together_are_so_in_a_new_process(tmp_path):
+    written = run("write", tmp_path, "passes")
+    assert written["rows"] == [2 * row for row in range(1, 41)] and written["errors"] == [None]
+    opened = run("read", tmp_path, "passes")
+    assert opened["runs_on_opening"] == 0 and opened["errors"] == [None]
+    assert opened["rows"] == [2 * row if row <= 35 else row for row in range(1, 41)]
+    assert opened["titles"]["map"] == "GB1 L1 normalised map: 75 of 80 rows"

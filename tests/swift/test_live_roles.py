@@ -26,9 +26,16 @@ def spectra(axis: EnergyAxis, *, line: bool = False, role: Role | None = None):
     return make_spectra(np.ones((4, 64) if line else 64), axis, step_nm=0.5 if line else None, metadata=metadata)
 
 
+def planned(name: str, role: Role = Role.VIBRATIONAL):
+    """Spectra of which the record tells the place."""
+    plan = {"name": name, "line": {"pixels": 4}}
+    metadata = Record(role, Status.COMPLETE, 4, 4, plan=plan).to_metadata()
+    return make_spectra(np.ones((4, 64)), VIBRATIONAL, step_nm=0.5, metadata=metadata)
+
+
 def assigned(selected) -> dict[Role, str]:
     found = roles.assign({Item(title=title): content for title, content in selected.items()})
-    return {role: item.title for role, item in found.items()}
+    return {role: " + ".join(item.title for item in items) for role, items in found.items()}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +64,7 @@ def assigned(selected) -> dict[Role, str]:
             {Role.ALOOF: "a", Role.VIBRATIONAL: "b"},
         ),
         ({"p": spectra(VIBRATIONAL, line=True, role=Role.POINTS)}, {Role.VIBRATIONAL: "p"}),
+        ({"1": planned("GB1"), "2": planned("GB1")}, {Role.VIBRATIONAL: "1 + 2"}),
     ],
 )
 def test_roles(selected, expected):
@@ -67,6 +75,8 @@ def test_roles(selected, expected):
     ("selected", "sentence"),
     [
         ({"a": spectra(VIBRATIONAL), "b": spectra(VIBRATIONAL)}, "'a' and 'b' are both vibrational spectra"),
+        ({"a": planned("GB1"), "b": planned("GB2")}, "'a' and 'b' are both vibrational spectra"),
+        ({"a": planned("GB1", Role.ALOOF), "b": planned("GB1", Role.ALOOF)}, "'a' and 'b' are both aloof spectra"),
         ({"a": spectra(VALENCE), "b": spectra(CORE)}, "No vibrational spectra are among the selected items"),
         ({"a": spectra(CORE, role=Role.CORE_LOSS)}, "No vibrational spectra are among the selected items"),
     ],
