@@ -283,6 +283,13 @@ def test_a_line_off_the_axis(desk):
     assert not record_of(desk.items(Role.VALENCE)[0]).is_off_axis
 
 
+def analysed(desk) -> list[str]:
+    """Names of the vibrational items that the settled readout is of."""
+    desk.pump(lambda: desk.controller.last_run.readout() is not None and not desk.shown.provisional)
+    inputs = desk.controller.last_run.readout()["provenance"]["inputs"]
+    return [entry["name"] for entry in inputs if entry["role"] == "vibrational"]
+
+
 def test_more_passes_and_a_step_again_join_the_session_of_the_line(desk):
     desk.ready()
     desk.handler.rows.valence.chosen = False
@@ -297,10 +304,15 @@ def test_more_passes_and_a_step_again_join_the_session_of_the_line(desk):
     assert desk.shown.state is State.DONE, desk.shown.hint
     line, more = desk.items(Role.VIBRATIONAL)
     assert more.title == "GB1 L1 vibrational (2)" and record_of(more).passes == 2
-    assert desk.controller.last_run.session_items() == {**first.items(), Role.VIBRATIONAL: more}
+    others = {role: (item,) for role, item in first.items().items()}
+    assert desk.controller.last_run.session_items() == {**others, Role.VIBRATIONAL: (line, more)}
+    assert analysed(desk) == ["GB1 L1 vibrational", "GB1 L1 vibrational (2)"]
     desk.handler.redo_clicked(None)
     desk.idle()
-    assert desk.items(Role.VIBRATIONAL)[2].title == "GB1 L1 vibrational (3)" and line.title == "GB1 L1 vibrational"
+    again = desk.items(Role.VIBRATIONAL)[2]
+    assert again.title == "GB1 L1 vibrational (3)" and line.title == "GB1 L1 vibrational"
+    assert desk.controller.last_run.session_items() == {**others, Role.VIBRATIONAL: (line, again)}
+    assert analysed(desk) == ["GB1 L1 vibrational", "GB1 L1 vibrational (3)"]
     desk.handler.redo_index = 7
     desk.handler.redo_clicked(None)
     assert desk.shown.hint == "Redo: choose a step of the last run."
@@ -358,6 +370,7 @@ def test_the_step_that_broke_off_is_offered_again(desk):
     desk.idle()
     titles = [item.title for item in desk.items(Role.VIBRATIONAL)]
     assert titles[0].startswith("GB1 L1 vibrational (") and titles[1].startswith("GB1 L1 vibrational (2) (")
+    assert desk.controller.last_run.session_items()[Role.VIBRATIONAL] == (desk.items(Role.VIBRATIONAL)[1],)
 
 
 def test_the_next_boundary_keeps_the_plan_and_counts_on(desk):

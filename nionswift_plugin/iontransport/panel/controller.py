@@ -204,24 +204,28 @@ class Controller:
 
     def redo(self) -> None:
         """The chosen step of the last run once more."""
-        self._follow(self.runs.redo)
+        self._follow(self.runs.redo, replaces=True)
 
-    def _follow(self, plan_of: Callable[[], Plan | None]) -> None:
-        """Run a plan that follows from the last one, in its field and as a part of its session."""
+    def _follow(self, plan_of: Callable[[], Plan | None], *, replaces: bool = False) -> None:
+        """Run a plan that follows from the last one, in its field and as a part of its session.
+
+        replaces: items of the last run are taken again, and are left out of the session then.
+        """
         if self.is_busy:
             return
         self._changed()
         self._lab.ask()
-        self._try(lambda: self._start_following(plan_of()))
+        self._try(lambda: self._start_following(plan_of(), replaces))
 
-    def _start_following(self, plan: Plan | None) -> None:
+    def _start_following(self, plan: Plan | None, replaces: bool) -> None:
         last = self.runs.last
         if plan is None or last is None:
             return
         stops = (*self._lab.missing, *plan.check(last.field, self.site))
         if stops:
             raise UnusableInput(stops[0])
-        self.runs.start(plan, last.field, last.session_items())
+        replaced = tuple(last.items().values()) if replaces else ()
+        self.runs.start(plan, last.field, last.session_items(), replaced)
 
     def next_boundary(self) -> None:
         """The same plan for another place: the name counts on; survey images and marks so far stay as they are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from datetime import datetime
 
 from nion.swift.model import DataItem, DocumentModel
@@ -10,8 +10,8 @@ from nion.swift.model import DataItem, DocumentModel
 from eels_iontransport.acquire.plan import Plan
 from eels_iontransport.acquire.site import Site
 from eels_iontransport.data.geometry import Field
-from eels_iontransport.data.record import Role
 
+from .. import live
 from .following import Following
 from .runs import Run
 from .sentences import ended
@@ -77,14 +77,21 @@ class RunControl:
             self.run = None
         return self.last.notice if self.last is not None and self.last.notice else notice
 
-    def start(self, plan: Plan, field: Field, before: Mapping[Role, DataItem.DataItem] | None = None) -> None:
+    def start(
+        self,
+        plan: Plan,
+        field: Field,
+        before: live.Items | None = None,
+        replaced: Collection[DataItem.DataItem] = (),
+    ) -> None:
         """Run a plan. before: where it follows the last run, items of the same line, which belong to its session.
 
+        replaced: those of them whose places the new items take, while others join them as passes of the same line.
         The places of a plan that follows are those of the last run, and are found again wherever they have drifted.
         """
         followed = self.following if before is not None else None
         reference = followed.reference if followed is not None else None
-        self.run = self.last = Run(self._document_model, plan, self._site, field, before, reference)
+        self.run = self.last = Run(self._document_model, plan, self._site, field, before, reference, replaced)
         self._followed, self.following = followed, None
 
     def start_trial(self, plan: Plan | None, field: Field | None) -> None:

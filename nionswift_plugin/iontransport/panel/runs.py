@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
 
 from nion.swift.model import DataItem, DocumentModel
@@ -12,7 +12,7 @@ from nion.swift.model import DataItem, DocumentModel
 from eels_iontransport.acquire.drift_reference import DriftReference
 from eels_iontransport.acquire.outcome import Outcome, Progress
 from eels_iontransport.acquire.outcome import State as RunState
-from eels_iontransport.acquire.plan import Plan
+from eels_iontransport.acquire.plan import LINE_ROLES, Plan
 from eels_iontransport.acquire.port import Frames
 from eels_iontransport.acquire.site import Site
 from eels_iontransport.data.errors import UnusableInput
@@ -38,12 +38,14 @@ class Run:
         plan: Plan,
         site: Site,
         field: Field,
-        before: Mapping[Role, DataItem.DataItem] | None = None,
+        before: live.Items | None = None,
         reference: DriftReference | None = None,
+        replaced: Collection[DataItem.DataItem] = (),
     ) -> None:
         """before: items of earlier runs on the same line, which its session has beside those of this run.
 
-        reference: by which the place of these runs is found again.
+        reference: by which the place of these runs is found again. replaced: those of the items before whose places
+        are taken by items of this run in the same role, as soon as there are any.
         """
         self.document_model = document_model
         self.plan = plan
@@ -55,7 +57,8 @@ class Run:
         self.progress: Progress | None = None
         self._zero: tuple[Frames | None, ZeroLoss | None] = (None, None)
         self._before = dict(before or {})
-        self._attached: dict[Role, DataItem.DataItem] = {}
+        self._replaced = replaced
+        self._attached: live.Items = {}
         self._handle = host_run.start_run(
             document_model, plan, site, field=field, on_progress=self._follow, reference=reference
         )
@@ -71,10 +74,16 @@ class Run:
         """The items made so far that still exist."""
         return self._handle.items()
 
-    def session_items(self) -> dict[Role, DataItem.DataItem]:
-        """The newest item of each role on this line."""
-        known = self.document_model.data_items
-        return {**{role: item for role, item in self._before.items() if item in known}, **self.items()}
+    def session_items(self) -> live.Items:
+        """The items of each role on this line: of a scan all of its passes, else the newest one."""
+        known, new = self.document_model.data_items, self.items()
+        found = {}
+        for role in (*self._before, *(role for role in new if role not in self._before)):
+            kept = [item for item in self._before.get(role, ()) if item in known]
+            if role in new:
+                kept = [item for item in kept if role in LINE_ROLES and item not in self._replaced] + [new[role]]
+            found[role] = tuple(kept)
+        return {role: items for role, items in found.items() if items}
 
     @property
     def drift_nm_per_min(self) -> float:
@@ -133,23 +142,27 @@ class Run:
 
     def results(self) -> dict[str, DataItem.DataItem]:
         """The result items so far, by name."""
-        vibrational = self._attached.get(Role.VIBRATIONAL)
+        vibrational = self._line
         return live.result_items(self.document_model, vibrational) if vibrational is not None else {}
 
     def readout(self) -> dict[str, Any] | None:
         """The live readout of what this run has acquired; None before there is any."""
-        vibrational = self._attached.get(Role.VIBRATIONAL)
-        if vibrational is None or vibrational not in self.document_model.data_items:
-            return None
-        return live.readout(self.document_model, vibrational)
+        vibrational = self._line
+        return live.readout(self.document_model, vibrational) if vibrational is not None else None
 
     @property
     def is_provisional(self) -> bool:
         """Rows are still to come, or to be fitted."""
-        vibrational = self._attached.get(Role.VIBRATIONAL)
+        vibrational = self._line
         if self._handle.outcome is None or vibrational is None:
             return True
         return not live.is_settled(self.document_model, vibrational)
+
+    @property
+    def _line(self) -> DataItem.DataItem | None:
+        """The newest vibrational item of the session that still exists."""
+        items = self._attached.get(Role.VIBRATIONAL, ())
+        return next((item for item in reversed(items) if item in self.document_model.data_items), None)
 
     def _attach(self) -> None:
         items = self.session_items()
