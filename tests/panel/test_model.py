@@ -325,6 +325,21 @@ def test_a_number_is_large_and_a_sentence_is_not():
 
 
 @pytest.mark.parametrize(
+    "progress, is_line_known, shift",
+    [
+        (SCANNING, False, "boundary not reached (pixel 18 of 40)"),
+        (SCANNING, True, "+1.8 ± 0.3 meV"),  # by passes of an earlier run
+        (PASSES, False, "+1.8 ± 0.3 meV"),
+    ],
+)
+def test_a_line_that_was_taken_before_has_its_boundary(progress, is_line_known, shift):
+    readout = {"ldo_peak": {"blue_shift_mev": {"value": 1.8, "sigma": 0.3}}, "flags": []}
+    readout["regions"] = {"boundary": {"pixels": [19, 21]}}
+    situation = replace(RUNNING, roles=Roles("LDO"), readout=readout, provisional=True)
+    assert present(replace(situation, progress=progress, is_line_known=is_line_known)).readout.shift == shift
+
+
+@pytest.mark.parametrize(
     "provisional, progress, label",
     [
         (True, None, "LDO blue shift, provisional"),

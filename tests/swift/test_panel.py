@@ -300,6 +300,8 @@ def test_more_passes_and_a_step_again_join_the_session_of_the_line(desk):
     assert shown.steps == ["Vacuum ZLP", "Aloof", "Vibrational", "Core loss"] and desk.handler.redo_index == 3
     desk.handler.more_passes = "2"
     desk.handler.passes_clicked(None)
+    desk.pump(lambda: desk.row(Role.VIBRATIONAL) > 0)
+    assert desk.controller.situation().is_line_known
     desk.idle()
     assert desk.shown.state is State.DONE, desk.shown.hint
     line, more = desk.items(Role.VIBRATIONAL)

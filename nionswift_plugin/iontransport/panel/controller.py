@@ -115,6 +115,7 @@ class Controller:
             is_testing=runs.is_testing,
             is_running=run is not None,
             progress=run.progress if run is not None else None,
+            is_line_known=run is not None and run.is_line_known,
             stopping=run is not None and run.stopping,
             pausing=runs.is_pausing,
             zero=runs.zero,

@@ -210,7 +210,7 @@ def _readout(situation: Situation) -> ReadoutText:
     return wording.readout_text(
         readout,
         situation.roles,
-        pixel=pixels if progress.pass_index else pixel,
+        pixel=pixels if progress.pass_index or situation.is_line_known else pixel,
         pixels=pixels,
         is_core_loss=role is Role.CORE_LOSS,
     )

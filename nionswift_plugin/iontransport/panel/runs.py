@@ -17,7 +17,7 @@ from eels_iontransport.acquire.port import Frames
 from eels_iontransport.acquire.site import Site
 from eels_iontransport.data.errors import UnusableInput
 from eels_iontransport.data.geometry import Field
-from eels_iontransport.data.record import Role
+from eels_iontransport.data.record import Record, Role
 
 from .. import live
 from ..host import run as host_run
@@ -134,6 +134,14 @@ class Run:
         if loop is not None and not loop.is_running():
             loop.stop()  # after one round of what waits
             loop.run_forever()
+
+    @property
+    def is_line_known(self) -> bool:
+        """What is being scanned is analysed with passes of earlier runs, the first of which went all along the line."""
+        role = self.progress.role if self.progress is not None else None
+        items = self.session_items().get(role, ()) if role is not None else ()
+        record = Record.from_metadata(items[0].metadata) if len(items) > 1 else None
+        return record is not None and record.rows_valid >= record.pixels
 
     @property
     def has_live_results(self) -> bool:

@@ -105,6 +105,7 @@ class Situation:
     is_testing: bool = False
     is_running: bool = False
     progress: Progress | None = None
+    is_line_known: bool = False  # all of the line under way was taken before, and this is more of it
     stopping: bool = False
     pausing: bool = False
     zero: ZeroLoss | None = None
