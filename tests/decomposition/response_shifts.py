@@ -63,9 +63,7 @@ def shift_spread(
     return float(known.std(ddof=1))
 
 
-def misfit_shift(
-    setup: Setup, spectra: Sequence[Aligned], peak: str, weights: np.ndarray
-) -> float:
+def misfit_shift(setup: Setup, spectra: Sequence[Aligned], peak: str, weights: np.ndarray) -> float:
     """By how much, in meV, a weighted sum of a peak's centres is off as the Voigts are not quite the response.
 
     What the fitted lines would be through the response as measured is taken from the counts, and what they are through
