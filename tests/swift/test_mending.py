@@ -9,8 +9,9 @@ import pytest
 
 pytest.importorskip("nion.swift")
 
-from nion.swift import DataPanel
+from nion.swift import Application, DataPanel
 
+from nionswift_plugin.iontransport.host import mending
 from nionswift_plugin.iontransport.host.mending import mend_data_panel, update_on_main_thread
 
 
@@ -59,6 +60,17 @@ def test_without_an_application_it_is_done_where_it_is_asked():
     cell = Cell()
     in_a_thread(cell.update)
     assert len(cell.updated_in) == 1
+
+
+def test_an_application_that_has_no_loop_any_more_is_none(monkeypatch):
+    class Closed:
+        @property
+        def event_loop(self) -> None:
+            raise AssertionError
+
+    for app in (None, Closed()):
+        monkeypatch.setattr(Application, "app", app)
+        assert mending._event_loop() is None
 
 
 def test_the_cells_of_the_data_panel_are_mended():

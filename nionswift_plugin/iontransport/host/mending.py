@@ -19,7 +19,15 @@ def mend_data_panel() -> None:
     """
     cell = getattr(DataPanel, "DataPanelItemBaseCanvasItem", None)
     if cell is not None:
-        update_on_main_thread(cell, lambda: getattr(Application.app, "event_loop", None))
+        update_on_main_thread(cell, _event_loop)
+
+
+def _event_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop of the main thread; None before the application has one, and when it has closed."""
+    try:
+        return Application.app.event_loop
+    except (AttributeError, AssertionError):  # the host asserts that there is one
+        return None
 
 
 def update_on_main_thread(kind: type[Any], event_loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None:
