@@ -109,7 +109,8 @@ def test_ctrl_c_ends_it_with_a_word_and_no_file(measured_files, tmp_path):
     """A real signal in a real process, while it fits."""
     counts = np.load(measured_files / "image.npy")
     write(tmp_path / "large.npy", np.tile(counts, (20, 20, 1)), [NM, NM, EV])
-    code = "import sys; from eels_iontransport.cli import main; sys.exit(main(sys.argv[1:]))"
+    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # the tests' own shell may not
+    code = f"{hear}; import sys; from eels_iontransport.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "maps", "--material", "lco", "--image", "large.npy", "--mode", "wide"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stderr is not None
